@@ -1,0 +1,40 @@
+import { enableCompileCache } from 'node:module'
+import { join } from 'node:path'
+
+/** The part of ccxt's `binanceusdm` that is used: its implicit calls, which give Binance's own answers. */
+export type CcxtClient = {
+  fapiPublicGetTime(): Promise<unknown>
+  fapiPublicGetExchangeInfo(): Promise<unknown>
+  fapiPublicGetKlines(params: Record<string, string | number>): Promise<unknown>
+  fetchImplementation: Transport
+  urls: { api: { fapiPublic: string } }
+}
+
+/** Carries one request out. What it throws reaches the caller as it is. */
+export type Transport = (url: string, init: { headers: Record<string, string> }) => Promise<TransportAnswer>
+
+type TransportAnswer = {
+  status: number
+  statusText: string
+  headers: ReadonlyMap<string, string>
+  text(): Promise<string>
+}
+
+export type CcxtOptions = { exchange: string; baseUrl: string | null; state: string; transport: Transport }
+
+/**
+ * Loads ccxt and makes a client whose requests all go through `transport`. Only the one exchange's module is loaded:
+ * the whole of ccxt takes three times as long and twice the memory. ccxt's own pacing is off, since it does not know
+ * what others at this address use. Compiled code is kept under `state`, which saves a tenth of a second a run.
+ */
+export async function openCcxt({ exchange, baseUrl, state, transport }: CcxtOptions): Promise<CcxtClient> {
+  enableCompileCache(join(state, 'compile_cache'))
+  const module = new URL(`./src/${exchange}.js`, import.meta.resolve('ccxt'))
+  const { default: Exchange } = (await import(module.href)) as {
+    default: new (options: object) => CcxtClient
+  }
+  const client = new Exchange({ enableRateLimit: false })
+  if (baseUrl !== null) client.urls.api.fapiPublic = `${baseUrl.replace(/\/$/, '')}/fapi/v1`
+  client.fetchImplementation = transport
+  return client
+}

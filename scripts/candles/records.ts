@@ -1,0 +1,133 @@
+import type { History } from '../job/history.ts'
+import { type Candle, candleFields } from './candle.ts'
+import type { Interval } from './intervals.ts'
+import type { KeptSeal, KeptSeals, Seal } from './seals.ts'
+import type { Revision } from './store.ts'
+import type { RejectedRow } from './validate.ts'
+
+/** A seal that a commit brings: `month` of `symbol` becomes `seal`. */
+export type SealChange = { symbol: string; month: string; seal: Seal }
+
+/** What a commit has to leave in the history, before it happens. */
+export type CommitRecord = {
+  revisions: Revision[]
+  rejected: (RejectedRow & { symbol: string })[]
+  seals: SealChange[]
+}
+
+type SealRow = {
+  symbol: string
+  month: string
+  last: number
+  digest: string
+  pendingLast: number | null
+  pendingDigest: string | null
+}
+
+/** What the history knows of the candles of one interval. */
+export class CandleRecords {
+  #history: History
+  #interval: Interval
+  #run: number
+  #now: () => number
+
+  constructor(history: History, interval: Interval, run: number, now: () => number) {
+    this.#history = history
+    this.#interval = interval
+    this.#run = run
+    this.#now = now
+  }
+
+  /** First candle that the exchange has, by symbol, where a sync has asked for it. */
+  firstCandles(): Map<string, number> {
+    const rows = this.#history.transact(database =>
+      database
+        .prepare('SELECT symbol, open_time FROM first_candles WHERE interval = ?')
+        .raw()
+        .all(this.#interval),
+    ) as [string, number][]
+    return new Map(rows)
+  }
+
+  rememberFirstCandle(symbol: string, openTime: number): void {
+    this.#history.transact(database =>
+      database
+        .prepare('INSERT OR REPLACE INTO first_candles (interval, symbol, open_time) VALUES (?, ?, ?)')
+        .run(this.#interval, symbol, openTime),
+    )
+  }
+
+  /** All seals of the interval. */
+  seals(): KeptSeals {
+    const rows = this.#history.transact(database =>
+      database
+        .prepare(
+          `SELECT symbol, month, last, digest, pending_last AS pendingLast, pending_digest AS pendingDigest
+           FROM candle_seals WHERE interval = ?`,
+        )
+        .all(this.#interval),
+    ) as SealRow[]
+    const seals: KeptSeals = new Map()
+    for (const { symbol, month, last, digest, pendingLast, pendingDigest } of rows) {
+      const pending =
+        pendingLast === null || pendingDigest === null
+          ? undefined
+          : { last: pendingLast, digest: pendingDigest }
+      const months = seals.get(symbol) ?? new Map<string, KeptSeal>()
+      seals.set(symbol, months.set(month, { last, digest, pending }))
+    }
+    return seals
+  }
+
+  /**
+   * Written before the agent's database is committed: old values, rejected rows, and the seals as pending. Killed
+   * between the two commits, nothing is lost, and either state of the database matches its seal.
+   */
+  prepare({ revisions, rejected, seals }: CommitRecord): void {
+    if (revisions.length + rejected.length + seals.length === 0) return
+    const now = this.#now()
+    this.#history.transact(database => {
+      const revise = database.prepare(
+        `INSERT OR IGNORE INTO candle_revisions (interval, symbol, open_time, old, new, recorded_at, run)
+         VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      )
+      for (const { symbol, old, new: replacement } of revisions) {
+        const values = [asText(old), asText(replacement)]
+        revise.run(this.#interval, symbol, old.openTime, ...values, now, this.#run)
+      }
+      const quarantine = database.prepare(
+        `INSERT INTO quarantined_rows (interval, symbol, reason, raw, recorded_at, run) VALUES (?, ?, ?, ?, ?, ?)`,
+      )
+      for (const { symbol, reason, raw } of rejected) {
+        quarantine.run(this.#interval, symbol, reason, raw, now, this.#run)
+      }
+      const pend = database.prepare(
+        `INSERT INTO candle_seals (interval, symbol, month, last, digest, pending_last, pending_digest, sealed_at)
+         VALUES (?, ?, ?, -1, '', ?, ?, ?)
+         ON CONFLICT (interval, symbol, month) DO UPDATE
+         SET pending_last = excluded.pending_last, pending_digest = excluded.pending_digest`,
+      )
+      for (const { symbol, month, seal } of seals) {
+        pend.run(this.#interval, symbol, month, seal.last, seal.digest, now)
+      }
+    })
+  }
+
+  /** Written after the commit: the pending seals hold from now on. */
+  confirm(seals: SealChange[]): void {
+    if (seals.length === 0) return
+    const now = this.#now()
+    this.#history.transact(database => {
+      const confirm = database.prepare(
+        `UPDATE candle_seals SET last = pending_last, digest = pending_digest, pending_last = NULL,
+           pending_digest = NULL, sealed_at = ?
+         WHERE interval = ? AND symbol = ? AND month = ? AND pending_digest IS NOT NULL`,
+      )
+      for (const { symbol, month } of seals) confirm.run(now, this.#interval, symbol, month)
+    })
+  }
+}
+
+function asText(candle: Candle): string {
+  return JSON.stringify(candleFields.map(field => candle[field]))
+}

@@ -1,0 +1,79 @@
+import type Database from 'better-sqlite3'
+
+/** Each entry brings the schema from version i to i + 1 (`PRAGMA user_version`). Entries are never changed. */
+const migrations = [
+  `
+  CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    job TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    outcome TEXT NOT NULL,
+    exit_status INTEGER,
+    summary TEXT,
+    figures TEXT,
+    log_file TEXT
+  ) STRICT;
+  CREATE INDEX runs_job ON runs (job, started_at);
+
+  -- what the exchange later said otherwise: the values that stood in the agent's database before
+  CREATE TABLE candle_revisions (
+    interval TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    open_time INTEGER NOT NULL,
+    old TEXT NOT NULL,
+    new TEXT NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    PRIMARY KEY (interval, symbol, open_time, old, new)
+  ) STRICT, WITHOUT ROWID;
+
+  -- rows of the exchange's answers that failed validation, as they came
+  CREATE TABLE quarantined_rows (
+    interval TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    raw TEXT NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    run INTEGER NOT NULL
+  ) STRICT;
+
+  -- a digest of the stored candles of a symbol and month, up to the open time "last"; pending: what it becomes with
+  -- the commit that is under way
+  CREATE TABLE candle_seals (
+    interval TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    month TEXT NOT NULL,
+    last INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    pending_last INTEGER,
+    pending_digest TEXT,
+    sealed_at INTEGER NOT NULL,
+    PRIMARY KEY (interval, symbol, month)
+  ) STRICT, WITHOUT ROWID;
+
+  -- the first candle that the exchange has of a symbol
+  CREATE TABLE first_candles (
+    interval TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    open_time INTEGER NOT NULL,
+    PRIMARY KEY (interval, symbol)
+  ) STRICT, WITHOUT ROWID;
+  `,
+]
+
+/** Brings the history to the newest schema; one that a newer candlekeep wrote is left alone and refused. */
+export function migrate(database: Database.Database): void {
+  const version = Number(database.pragma('user_version', { simple: true }))
+  if (version > migrations.length)
+    throw new Error(`the history has schema ${version}, newer than this program`)
+  if (version === migrations.length) return
+  database
+    .transaction(() => {
+      const current = Number(database.pragma('user_version', { simple: true }))
+      for (const migration of migrations.slice(current)) database.exec(migration)
+      database.pragma(`user_version = ${migrations.length}`)
+    })
+    .immediate()
+}

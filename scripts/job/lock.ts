@@ -1,0 +1,55 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import { codeOf, UserError } from './errors.ts'
+import { exitStatus } from './exit_status.ts'
+import { formatTime } from './time.ts'
+
+/** Who holds a lock: written beside it for people, never consulted to decide whether it is held. */
+type Holder = { job: string; pid: number; since: number }
+
+export type Lock = { release(): void }
+
+/**
+ * Takes the lock `name`, or throws a UserError (exit status 75) that names the holder.
+ *
+ * It is an exclusive transaction on an empty SQLite database of its own: the operating system drops it with the
+ * process, however that dies, so a kill -9 leaves nothing behind that would stop the next run.
+ */
+export function takeLock(state: string, name: string, holder: Holder): Lock {
+  const folder = join(state, 'locks')
+  mkdirSync(folder, { recursive: true })
+  const holderFile = join(folder, `${name}.holder.json`)
+  const database = new Database(join(folder, `${name}.lock`), { timeout: 0 })
+  try {
+    database.exec('BEGIN EXCLUSIVE')
+  } catch (error) {
+    database.close()
+    if (codeOf(error) !== 'SQLITE_BUSY') throw error
+    throw new UserError(`another run holds the ${name} lock: ${describeHolder(holderFile)}`, {
+      hint: 'Wait for it to end; this run has changed nothing.',
+      status: exitStatus.locked,
+    })
+  }
+  nameHolder(holderFile, holder)
+  return { release: () => database.close() }
+}
+
+/** Says who holds the lock, for the run that will be turned away; a full disk must not stop this one. */
+function nameHolder(file: string, holder: Holder): void {
+  try {
+    writeFileSync(`${file}.${holder.pid}`, JSON.stringify(holder))
+    renameSync(`${file}.${holder.pid}`, file)
+  } catch (error) {
+    if (codeOf(error) === '') throw error
+  }
+}
+
+function describeHolder(file: string): string {
+  try {
+    const { job, pid, since } = JSON.parse(readFileSync(file, 'utf8')) as Holder
+    return `${job}, pid ${pid}, since ${formatTime(since)}`
+  } catch {
+    return 'it has only just started'
+  }
+}
