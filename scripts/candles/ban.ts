@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { codeOf } from '../job/errors.ts'
+import { replaceFile } from '../job/replace_file.ts'
 
 /**
  * Remembers until when the exchange bans this address, for every process that comes after: asking during a ban makes
@@ -19,8 +20,7 @@ export function openBanMemory(state: string, exchange: string): BanMemory {
     until: () => read(file)[exchange],
     remember(until) {
       mkdirSync(dirname(file), { recursive: true })
-      writeFileSync(`${file}.${process.pid}`, JSON.stringify({ ...read(file), [exchange]: until }))
-      renameSync(`${file}.${process.pid}`, file)
+      replaceFile(file, JSON.stringify({ ...read(file), [exchange]: until }))
     },
   }
 }

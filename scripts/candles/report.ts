@@ -102,14 +102,15 @@ export function reportPlan(plan: SyncPlan, interval: Interval): Outcome {
 }
 
 /** A symbol that cannot be traded: what is wrong with it and what was probably meant. */
-export function describeUntradable({ symbol, what, suggestion }: JudgedSymbol): string {
-  return `  ${symbol.padEnd(14)} ${what}${suggestion === undefined ? '' : ` → ${suggestion}`}`
+export function describeSymbol({ symbol, verdict, what, suggestion }: JudgedSymbol): string {
+  const meant = verdict === 'unknown' ? `; did you mean ${suggestion}?` : ` → ${suggestion}`
+  return `  ${symbol.padEnd(14)} ${what}${suggestion === undefined ? '' : meant}`
 }
 
 function preface({ troubles, untradable }: SyncPlan): string[] {
   return [
     ...troubles.map(trouble => `  exchange       ${trouble}`),
-    ...untradable.map(symbol => `${describeUntradable(symbol)}; not synced`),
+    ...untradable.map(symbol => `${describeSymbol(symbol)}; not synced`),
   ]
 }
 

@@ -94,6 +94,7 @@ function judge(
   stored: StoredBatch,
 ): SymbolResult {
   const { symbol, suspect } = plan
+  const offGrid = plan.stored?.offGrid ?? 0
   const missing = fetched.ranges.flatMap(range => {
     const present = new Set(store.candles(symbol, range).map(({ openTime }) => openTime))
     return missingIn([range], present, step)
@@ -108,6 +109,7 @@ function judge(
     rejected: fetched.rejected.length,
     missing,
     troubles: [
+      ...(offGrid > 0 ? [`${offGrid} stored rows are off the grid of the interval: left alone`] : []),
       ...suspect.map(month => `${month} did not match its seal; all of it was read again`),
       ...fetched.troubles,
       ...describeRejected(fetched),

@@ -23,17 +23,15 @@ export class CandleWriter {
   #store: CandleStore
   #records: CandleRecords
   #step: number
-  #busyMs: number
   #seals: KeptSeals
   #lastClosed: number
   #waiting: Waiting[] = []
   #writing = false
 
-  constructor({ store, records, step, context }: SyncTools, seals: KeptSeals, lastClosed: number) {
+  constructor({ store, records, step }: SyncTools, seals: KeptSeals, lastClosed: number) {
     this.#store = store
     this.#records = records
     this.#step = step
-    this.#busyMs = context.config.sync.database_busy_seconds * 1000
     this.#seals = seals
     this.#lastClosed = lastClosed
   }
@@ -74,7 +72,7 @@ export class CandleWriter {
     const batches = group.map(({ symbol, fetched }) => ({ symbol, candles: fetched.candles }))
     const rejected = group.flatMap(({ symbol, fetched }) => fetched.rejected.map(row => ({ ...row, symbol })))
     let changes: SealChange[] = []
-    const stored = await this.#store.save(batches, this.#busyMs, saved => {
+    const stored = await this.#store.save(batches, saved => {
       changes = saved.flatMap((batch, i) => this.#sealChanges(batch, batches[i]?.candles ?? []))
       this.#records.prepare({
         revisions: saved.flatMap(({ revisions }) => revisions),

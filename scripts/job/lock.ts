@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { codeOf, UserError } from './errors.ts'
 import { exitStatus } from './exit_status.ts'
+import { replaceFile } from './replace_file.ts'
 import { formatTime } from './time.ts'
 
 /** Who holds a lock: written beside it for people, never consulted to decide whether it is held. */
@@ -38,8 +39,7 @@ export function takeLock(state: string, name: string, holder: Holder): Lock {
 /** Says who holds the lock, for the run that will be turned away; a full disk must not stop this one. */
 function nameHolder(file: string, holder: Holder): void {
   try {
-    writeFileSync(`${file}.${holder.pid}`, JSON.stringify(holder))
-    renameSync(`${file}.${holder.pid}`, file)
+    replaceFile(file, JSON.stringify(holder))
   } catch (error) {
     if (codeOf(error) === '') throw error
   }

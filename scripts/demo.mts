@@ -1,0 +1,103 @@
+/**
+ * The whole cycle on this machine alone: an exchange that makes its candles up, and a folder of its own.
+ *
+ *     npm run demo
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { $ } from 'zx'
+import { ReplayClock } from '../test/support/exchange/clock.ts'
+import { generatedSource } from '../test/support/exchange/generated.ts'
+import { startReplay } from '../test/support/exchange/replay.ts'
+import { messageOf, UserError } from './job/errors.ts'
+import { exitStatus } from './job/exit_status.ts'
+import { helpText, integerFlag, parseFlags, scriptArguments } from './job/flags.ts'
+import { day } from './job/time.ts'
+
+const project = join(import.meta.dirname, '..')
+const folder = join(project, 'demo')
+const marker = join(folder, '.made-by-the-demo')
+const summary = 'Shows the whole cycle on an embedded exchange, in a folder of its own.'
+const flags = {
+  days: { value: 'N', help: 'days of history to begin with (default: 30)' },
+  keep: { help: 'leave the folder demo/ there to look at' },
+  help: { help: 'this text' },
+} as const
+
+try {
+  const given = parseFlags(flags, scriptArguments())
+  if (given.help) console.log(helpText(import.meta.filename, summary, { days: flags.days, keep: flags.keep }))
+  else await demo(integerFlag('days', given.days, 1, 2000) ?? 30, given.keep)
+} catch (error) {
+  console.error(`❌ ${messageOf(error)}`)
+  if (error instanceof UserError && error.hint !== undefined) console.error(`   ${error.hint}`)
+  process.exitCode = error instanceof UserError ? error.status : exitStatus.failed
+}
+
+async function demo(days: number, keep: boolean): Promise<void> {
+  clearFolder()
+  const sheet = JSON.parse(readFileSync(join(project, 'conf/S2_1_CHEAT_SHEET.json'), 'utf8'))
+  const { symbols } = sheet.sync
+  const yesterday = Date.now() - day
+  const clock = new ReplayClock({ at: yesterday })
+  const exchange = await startReplay({ source: generatedSource({ symbols }), clock })
+  const config = makeFolder(sheet, exchange.url)
+  process.once('SIGINT', () => undefined)
+  try {
+    console.log(`An exchange on this machine with ${symbols.length} symbols; everything is kept in demo/.`)
+    console.log(`\n① Yesterday: the first sync, ${days} days of 4h candles`)
+    await sync(config, clock, '--since', `${days}d`)
+    console.log('\n② Today: a day later, the same command that cron runs')
+    clock.set(yesterday + day)
+    await sync(config, clock)
+  } finally {
+    await exchange.close()
+    if (!keep) rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Runs the real command, as a person would, at the exchange's time. */
+async function sync(config: string, clock: ReplayClock, ...args: string[]): Promise<void> {
+  const shown = ['npx zx scripts/daily_candle_sync.mts', ...args].join(' ')
+  console.log(`$ ${shown}`)
+  const env = {
+    ...process.env,
+    CANDLEKEEP_CONFIG: config,
+    CANDLEKEEP_NOW: new Date(clock.now()).toISOString(),
+  }
+  const script = join(project, 'scripts/daily_candle_sync.mts')
+  const { exitCode } = await $({
+    stdio: 'inherit',
+    env,
+    nothrow: true,
+  })`${process.execPath} ${script} ${args}`
+  if (exitCode !== 0) throw new UserError(`${shown} ended with status ${exitCode}`, { status: exitCode ?? 1 })
+}
+
+/** The cheat sheet as it is shipped, with its folders and its exchange on this machine. */
+function makeFolder(sheet: { paths: object; sync: object }, url: string): string {
+  mkdirSync(folder)
+  writeFileSync(marker, '')
+  const paths = { workspace: 'workspace', database: 'data/agent.db', state: '../state', logs: '../logs' }
+  const config = join(folder, 'cheat_sheet.json')
+  writeFileSync(
+    config,
+    JSON.stringify(
+      { ...sheet, $schema: '../conf/cheat_sheet.schema.json', paths, sync: { ...sheet.sync, base_url: url } },
+      null,
+      2,
+    ),
+  )
+  return config
+}
+
+/** Takes away what an earlier demo left there, and nothing that somebody else did. */
+function clearFolder(): void {
+  if (!existsSync(folder)) return
+  if (!existsSync(marker)) {
+    throw new UserError(`${relative(process.cwd(), folder)} is not the demo's own folder`, {
+      hint: 'Move it away: the demo begins with an empty one.',
+    })
+  }
+  rmSync(folder, { recursive: true })
+}

@@ -1,0 +1,57 @@
+/**
+ * Checks the symbol list against what the exchange trades, and mends it.
+ *
+ *     npx zx scripts/symbols.mts
+ */
+import { Exchange } from './candles/exchange.ts'
+import { describeSymbol } from './candles/report.ts'
+import { fixList, writeList } from './candles/symbol_list.ts'
+import { judgeSymbols } from './candles/symbols.ts'
+import { job, type Outcome } from './job/job.ts'
+import { minute } from './job/time.ts'
+
+const timeLimit = 5 * minute
+
+await job(
+  {
+    name: 'symbols',
+    script: import.meta.filename,
+    summary: 'Checks the symbol list against what the exchange trades.',
+    flags: { fix: { help: 'write the corrected list into the configuration' } } as const,
+    lock: null,
+    recorded: () => false,
+    deadlineMs: () => timeLimit,
+    tolerate: ({ path }) => path.startsWith('sync.symbols['),
+  },
+  async ({ config, flags, clock, signal, log, terminal }): Promise<Outcome> => {
+    const exchange = new Exchange({ config, clock, signal, log, giveUpAt: clock.now() + timeLimit })
+    const contracts = await exchange.contracts().finally(() => exchange.close())
+    const judged = judgeSymbols(config.sync.symbols, contracts)
+    const wrong = judged.filter(({ verdict }) => verdict !== 'trading')
+    const report = wrong.map(entry => `${String(entry.index + 1).padStart(4)}${describeSymbol(entry)}`)
+    const figures = { configured: judged.length, trading: judged.length - wrong.length, wrong }
+
+    if (wrong.length === 0) {
+      const summary = `✅ ${judged.length}/${judged.length} symbols trade`
+      return { outcome: 'done', report: [terminal.colour.green(summary)], summary, figures }
+    }
+    if (!flags.fix) {
+      const summary = `⚠️ ${figures.trading}/${judged.length} symbols trade; --fix corrects the list`
+      return { outcome: 'partly', report: [...report, terminal.colour.yellow(summary)], summary, figures }
+    }
+    const { symbols, removed, replaced } = fixList(judged)
+    writeList(config.file, symbols)
+    const summary = `✅ ${symbols.length} symbols written to ${config.file}: ${replaced.length} replaced, ${removed.length} removed`
+    return {
+      outcome: 'done',
+      report: [
+        ...report,
+        ...replaced.map(({ symbol, suggestion }) => `  - ${symbol}\n  + ${suggestion}`),
+        ...removed.map(({ symbol }) => `  - ${symbol}`),
+        terminal.colour.green(summary),
+      ],
+      summary,
+      figures: { ...figures, symbols },
+    }
+  },
+)
