@@ -32,14 +32,13 @@ await job(
     summary: 'Brings every symbol up to its last closed candle and fills inner gaps.',
     flags,
     lock: 'candles',
-    recorded: given => !given['dry-run'],
+    wishes: wishesFrom,
+    recorded: ({ dryRun }) => !dryRun,
     deadlineMs: config => config.sync.timeout_minutes * minute,
   },
-  async ({ id, flags: given, config, clock, signal, log, history, terminal, progress }) => {
+  async ({ id, wishes, config, clock, signal, log, history, terminal, progress }) => {
     const started = performance.now()
-    const dryRun = given['dry-run']
-    const interval = chooseInterval(given.interval ?? config.sync.interval)
-    const wishes = wishesFrom(given, config, clock.now())
+    const { interval, dryRun } = wishes
     const tools = await openTools({ run: id, config, clock, signal, log, history }, interval, dryRun)
     try {
       const plan = await planSync(tools, wishes)
@@ -58,20 +57,24 @@ await job(
   },
 )
 
-function wishesFrom(given: FlagValues<typeof flags>, config: Config, now: number): SyncWishes {
+type Wishes = SyncWishes & { interval: Interval; dryRun: boolean }
+
+function wishesFrom(given: FlagValues<typeof flags>, { sync }: Config, now: number): Wishes {
   if (given.reread && given.since === undefined)
     throw usage('--reread needs --since TIME: how far back to read again')
   return {
-    symbols: chooseSymbols(given.symbols, config.sync.symbols),
+    symbols: chooseSymbols(given.symbols, sync.symbols),
+    interval: chooseInterval(given.interval ?? sync.interval),
     since: given.since === undefined ? undefined : parseTime(given.since, now, '--since'),
     rereadLast: integerFlag('lookback', given.lookback, 1, 1_000_000),
     reread: given.reread,
+    dryRun: given['dry-run'],
   }
 }
 
 function chooseSymbols(given: string | undefined, configured: string[]): string[] {
   if (given === undefined || given === 'all') return configured
-  return given.split(',').map(symbol => {
+  return [...new Set(given.split(','))].map(symbol => {
     if (configured.includes(symbol)) return symbol
     const meant = nearest(symbol, configured)
     throw usage(
@@ -82,7 +85,7 @@ function chooseSymbols(given: string | undefined, configured: string[]): string[
 }
 
 function chooseInterval(given: string): Interval {
-  if (given in intervals) return given as Interval
+  if (Object.hasOwn(intervals, given)) return given as Interval
   throw usage(`--interval ${JSON.stringify(given)} is not one of ${Object.keys(intervals).join(', ')}`)
 }
 

@@ -19,11 +19,12 @@ await job(
     summary: 'Checks the symbol list against what the exchange trades.',
     flags: { fix: { help: 'write the corrected list into the configuration' } } as const,
     lock: null,
+    wishes: ({ fix }) => ({ fix }),
     recorded: () => false,
     deadlineMs: () => timeLimit,
     tolerate: ({ path }) => path.startsWith('sync.symbols['),
   },
-  async ({ config, flags, clock, signal, log, terminal }): Promise<Outcome> => {
+  async ({ config, wishes, clock, signal, log, terminal }): Promise<Outcome> => {
     const exchange = new Exchange({ config, clock, signal, log, giveUpAt: clock.now() + timeLimit })
     const contracts = await exchange.contracts().finally(() => exchange.close())
     const judged = judgeSymbols(config.sync.symbols, contracts)
@@ -35,7 +36,7 @@ await job(
       const summary = `✅ ${judged.length}/${judged.length} symbols trade`
       return { outcome: 'done', report: [terminal.colour.green(summary)], summary, figures }
     }
-    if (!flags.fix) {
+    if (!wishes.fix) {
       const summary = `⚠️ ${figures.trading}/${judged.length} symbols trade; --fix corrects the list`
       return { outcome: 'partly', report: [...report, terminal.colour.yellow(summary)], summary, figures }
     }

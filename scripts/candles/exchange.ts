@@ -114,7 +114,6 @@ export class Exchange {
     return this.#ask('klines', troubles, async client => {
       const rows = await client.fapiPublicGetKlines(params)
       if (!Array.isArray(rows)) throw badAnswer(describeAnswer(rows))
-      if (rows.length > limit) throw badAnswer(`${rows.length} rows where ${limit} were asked for`)
       if (rows.length === 0 && !mayBeEmpty) throw badAnswer('no candles where there must be some')
       return rows
     })
@@ -124,30 +123,38 @@ export class Exchange {
     this.#http.close()
   }
 
-  /** One question, asked again as the policy allows. */
+  /** One question, asked again as the policy allows; what went wrong on the way goes to `troubles`. */
   async #ask<T>(what: string, troubles: string[], question: (client: CcxtClient) => Promise<T>): Promise<T> {
     const { config, clock, signal, log, giveUpAt } = this.#options
     const client = await this.#client
     const counts: FailureCounts = {}
-    for (;;) {
-      signal.throwIfAborted()
-      try {
-        const answer = await question(client)
-        this.#refusals = 0
-        return answer
-      } catch (error) {
+    const tries: FailedTry[] = []
+    try {
+      for (;;) {
         signal.throwIfAborted()
-        if (!(error instanceof ExchangeFailure)) throw error
-        const wait = waitBeforeRetry(config.sync.retry, error, counts, Math.random())
-        const again = wait !== undefined && clock.now() + wait < giveUpAt
-        const done = again ? `asked again after ${formatDuration(wait)}` : 'given up'
-        log.info(`${what}: ${error.message}; ${done}`, { kind: error.kind, status: error.status })
-        troubles.push(`${error.message}; ${done}`)
-        if (!again) throw error
-        counts[error.kind] = (counts[error.kind] ?? 0) + 1
-        this.usage.retries += 1
-        await clock.sleep(wait, signal)
+        try {
+          const answer = await question(client)
+          this.#refusals = 0
+          return answer
+        } catch (error) {
+          signal.throwIfAborted()
+          if (!(error instanceof ExchangeFailure)) throw error
+          const wait = waitBeforeRetry(config.sync.retry, error, counts, Math.random())
+          const again = wait !== undefined && clock.now() + wait < giveUpAt
+          tries.push({ message: error.message, wait: again ? wait : undefined })
+          log.info(`${what}: ${error.message}`, {
+            kind: error.kind,
+            status: error.status,
+            wait: again ? wait : null,
+          })
+          if (!again) throw error
+          counts[error.kind] = (counts[error.kind] ?? 0) + 1
+          this.usage.retries += 1
+          await clock.sleep(wait, signal)
+        }
       }
+    } finally {
+      troubles.push(...describeTries(tries))
     }
   }
 
@@ -206,6 +213,25 @@ export class Exchange {
     log.warn(`the exchange bans this address until ${formatTime(until)}: waiting for that`)
     this.#pacer.pauseUntil(until)
   }
+}
+
+/** A try that failed, and how long was waited before the next one; undefined: there was none. */
+type FailedTry = { message: string; wait: number | undefined }
+
+/** A line for each kind of failure in a row: `server error (500); asked again after 2.0 s, 4.0 s; given up`. */
+function describeTries(tries: FailedTry[]): string[] {
+  const lines: { message: string; waits: string[]; givenUp: boolean }[] = []
+  for (const { message, wait } of tries) {
+    const last = lines.at(-1)
+    const line = last?.message === message ? last : { message, waits: [], givenUp: false }
+    if (line !== last) lines.push(line)
+    if (wait === undefined) line.givenUp = true
+    else line.waits.push(formatDuration(wait))
+  }
+  return lines.map(({ message, waits, givenUp }) => {
+    const again = waits.length === 0 ? [] : [`asked again after ${waits.join(', ')}`]
+    return [message, ...again, ...(givenUp ? ['given up'] : [])].join('; ')
+  })
 }
 
 function badAnswer(what: string): ExchangeFailure {

@@ -1,4 +1,4 @@
-import { codeOf, messageOf } from '../job/errors.ts'
+import { codeOf, messageOf, UserError } from '../job/errors.ts'
 import type { Answer } from './http.ts'
 
 /** What a request can fail of, and so what is done about it. */
@@ -16,19 +16,29 @@ export type FailureKind =
   /** The exchange says that the request is wrong (unknown symbol, unknown interval). */
   | 'rejected'
 
+/** What a person can do about each, where it ends the whole run. */
+const hints: Record<FailureKind, string> = {
+  timeout: 'Check the network of this machine; the next run makes up for this one.',
+  rate_limit: 'See what else asks the exchange from this address; the next run makes up for this one.',
+  ban: 'Nothing is asked until it ends; see what else asks the exchange from this address.',
+  server_error: 'The exchange has a problem of its own; the next run makes up for this one.',
+  refused: 'The exchange does not serve this address: check where this machine stands, and its proxy.',
+  rejected: 'Check the symbols (npx zx scripts/symbols.mts) and the interval.',
+}
+
 /** A request that failed, with everything that decides what happens next. */
-export class ExchangeFailure extends Error {
+export class ExchangeFailure extends UserError {
   override name = 'ExchangeFailure'
   readonly kind: FailureKind
-  /** HTTP status; 0 where no answer came. */
-  readonly status: number
+  /** HTTP status of the answer; 0 where none came. */
+  readonly httpStatus: number
   /** Milliseconds to wait, where the exchange said so. */
   readonly retryAfter: number | undefined
 
-  constructor(kind: FailureKind, message: string, status = 0, retryAfter?: number) {
-    super(message)
+  constructor(kind: FailureKind, message: string, httpStatus = 0, retryAfter?: number) {
+    super(message, { hint: hints[kind] })
     this.kind = kind
-    this.status = status
+    this.httpStatus = httpStatus
     this.retryAfter = retryAfter
   }
 }

@@ -18,8 +18,8 @@ export type CommitRecord = {
 type SealRow = {
   symbol: string
   month: string
-  last: number
-  digest: string
+  last: number | null
+  digest: string | null
   pendingLast: number | null
   pendingDigest: string | null
 }
@@ -69,12 +69,9 @@ export class CandleRecords {
     ) as SealRow[]
     const seals: KeptSeals = new Map()
     for (const { symbol, month, last, digest, pendingLast, pendingDigest } of rows) {
-      const pending =
-        pendingLast === null || pendingDigest === null
-          ? undefined
-          : { last: pendingLast, digest: pendingDigest }
       const months = seals.get(symbol) ?? new Map<string, KeptSeal>()
-      seals.set(symbol, months.set(month, { last, digest, pending }))
+      const kept = { sealed: sealFrom(last, digest), pending: sealFrom(pendingLast, pendingDigest) }
+      seals.set(symbol, months.set(month, kept))
     }
     return seals
   }
@@ -102,8 +99,8 @@ export class CandleRecords {
         quarantine.run(this.#interval, symbol, reason, raw, now, this.#run)
       }
       const pend = database.prepare(
-        `INSERT INTO candle_seals (interval, symbol, month, last, digest, pending_last, pending_digest, sealed_at)
-         VALUES (?, ?, ?, -1, '', ?, ?, ?)
+        `INSERT INTO candle_seals (interval, symbol, month, pending_last, pending_digest, sealed_at)
+         VALUES (?, ?, ?, ?, ?, ?)
          ON CONFLICT (interval, symbol, month) DO UPDATE
          SET pending_last = excluded.pending_last, pending_digest = excluded.pending_digest`,
       )
@@ -130,4 +127,8 @@ export class CandleRecords {
 
 function asText(candle: Candle): string {
   return JSON.stringify(candleFields.map(field => candle[field]))
+}
+
+function sealFrom(last: number | null, digest: string | null): Seal | undefined {
+  return last === null || digest === null ? undefined : { last, digest }
 }

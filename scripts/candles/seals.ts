@@ -8,8 +8,13 @@ import type { Range } from './range.ts'
  */
 export type Seal = { last: number; digest: string }
 
-/** A seal as it is kept; `pending` is what it becomes with a commit that may or may not have happened. */
-export type KeptSeal = Seal & { pending: Seal | undefined }
+/** A seal as it is kept. */
+export type KeptSeal = {
+  /** undefined: nothing was sealed before the commit that `pending` belongs to. */
+  sealed: Seal | undefined
+  /** What it becomes with a commit that may or may not have happened. */
+  pending: Seal | undefined
+}
 
 /** Seals by symbol, then by month (`2026-03`). */
 export type KeptSeals = Map<string, Map<string, KeptSeal>>
@@ -51,8 +56,9 @@ export function seal(candles: Candle[]): Seal | undefined {
 }
 
 /** Whether the stored candles of a month are what its seal says, before or after a commit that was under way. */
-export function matchesSeal(kept: KeptSeal, candles: Candle[]): boolean {
-  return [kept, kept.pending].some(expected => {
+export function matchesSeal({ sealed, pending }: KeptSeal, candles: Candle[]): boolean {
+  if (sealed === undefined) return true
+  return [sealed, pending].some(expected => {
     if (expected === undefined) return false
     const found = seal(candles.filter(({ openTime }) => openTime <= expected.last))
     return found?.last === expected.last && found.digest === expected.digest

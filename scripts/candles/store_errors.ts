@@ -33,6 +33,7 @@ const meanings: [code: string, what: string, hint: string][] = [
   ],
   ['EACCES', 'cannot be made: permission denied', 'Run this as the user that the agent runs as.'],
   ['ENOENT', 'cannot be made: its folder does not exist', 'Check paths.workspace and paths.database.'],
+  ['EEXIST', 'cannot be made: its folder is a file', 'Check paths.workspace and paths.database.'],
   ['ENOTDIR', 'cannot be made: its folder is a file', 'Check paths.workspace and paths.database.'],
   ['EROFS', 'cannot be made: the file system is read-only', 'Mount it for writing.'],
 ]

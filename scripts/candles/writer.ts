@@ -83,7 +83,7 @@ export class CandleWriter {
     this.#records.confirm(changes)
     for (const { symbol, month, seal: sealed } of changes) {
       const months = this.#seals.get(symbol) ?? new Map<string, KeptSeal>()
-      this.#seals.set(symbol, months.set(month, { ...sealed, pending: undefined }))
+      this.#seals.set(symbol, months.set(month, { sealed, pending: undefined }))
     }
     return stored
   }
@@ -115,5 +115,9 @@ export class CandleWriter {
 }
 
 function isSame(kept: KeptSeal | undefined, changed: { last: number; digest: string }): boolean {
-  return kept?.pending === undefined && kept?.last === changed.last && kept.digest === changed.digest
+  return (
+    kept?.pending === undefined &&
+    kept?.sealed?.last === changed.last &&
+    kept.sealed.digest === changed.digest
+  )
 }

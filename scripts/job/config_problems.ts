@@ -69,7 +69,8 @@ function describe(error: ErrorObject, path: string): ConfigProblem {
 
 /** What the patterns of the schema ask for, in words. */
 const patternHints: Record<string, string> = {
-  '^https?://': 'an address such as "https://fapi.binance.com", or null for the exchange’s own',
+  '^[^\\u0000]+$': 'a path, such as "data/agent.db"',
+  '^https?://[^/\\s]+': 'an address such as "https://fapi.binance.com", or null for the exchange’s own',
   '^[A-Z_][A-Z0-9_]*$': 'the name of an environment variable, such as "CANDLEKEEP_HEARTBEAT_URL"',
   '^[^\\s\\p{C}]{2,40}$': 'a symbol as the exchange writes it, such as "BTCUSDT", without spaces',
 }

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { messageOf } from './errors.ts'
+import { codeOf } from './errors.ts'
 import type { Log } from './log.ts'
 import { secretFromEnvironment } from './secret.ts'
 
@@ -23,7 +23,11 @@ export function openHeartbeat(urlVariable: string, log: Log): Heartbeat {
     const began = performance.now()
     try {
       const address = `${url.reveal().replace(/\/$/, '')}/${path}?rid=${run}`
-      const answer = await fetch(address, { method: 'POST', body, signal: AbortSignal.timeout(left) })
+      const answer = await fetch(address, {
+        method: 'POST',
+        body,
+        signal: AbortSignal.timeout(Math.ceil(left)),
+      })
       await answer.body?.cancel()
       if (!answer.ok) log.warn(`heartbeat ${path} was refused: status ${answer.status}`)
     } catch (error) {
@@ -43,11 +47,9 @@ export function openHeartbeat(urlVariable: string, log: Log): Heartbeat {
   }
 }
 
-/** Why a request failed, without its address: that is a secret. */
+/** Why a request failed. No error's own text: it can have the address in it, which is a secret. */
 function reason(error: unknown): string {
-  const cause = error instanceof Error ? error.cause : undefined
-  if (cause instanceof Error && 'code' in cause) return String(cause.code)
-  return error instanceof Error && error.name === 'TimeoutError'
-    ? 'no answer in time'
-    : messageOf(error).slice(0, 60)
+  if (error instanceof Error && error.name === 'TimeoutError') return 'no answer in time'
+  const code = error instanceof Error ? codeOf(error.cause) : ''
+  return code === '' ? 'its address cannot be used' : code
 }

@@ -1,5 +1,5 @@
-import { mkdirSync, renameSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, renameSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import type { Clock } from './clock.ts'
 import { codeOf, messageOf } from './errors.ts'
@@ -9,6 +9,8 @@ import { fileStamp } from './time.ts'
 
 /** How a run ended. `killed` is found out by the next run: the process died without saying so. */
 export type RunOutcome = 'done' | 'partly' | 'failed' | 'deadline' | 'interrupted' | 'killed'
+
+type BegunRun = { job: string; pid: number; startedAt: number; logFile: string | null }
 
 export type FinishedRun = { outcome: RunOutcome; exitStatus: number; summary: string; figures: object }
 
@@ -20,42 +22,58 @@ export type FinishedRun = { outcome: RunOutcome; exitStatus: number; summary: st
  * disk, no permission) is kept in memory for this run. Both are said in the log.
  */
 export class History {
-  #database: Database.Database
+  #file: string
   #log: Log
   #clock: Clock
+  #database: Database.Database
+  #begunAnew = false
+  /** What `begin` recorded, so that `finish` can record it again in a history that was begun anew in between. */
+  #begun: BegunRun | undefined
 
-  private constructor(database: Database.Database, log: Log, clock: Clock) {
-    this.#database = database
+  private constructor(file: string, log: Log, clock: Clock, readOnly: boolean) {
+    this.#file = file
     this.#log = log
     this.#clock = clock
-  }
-
-  static open(state: string, log: Log, clock: Clock): History {
-    const file = join(state, 'ops.db')
     try {
-      mkdirSync(state, { recursive: true })
-      return new History(connect(file), log, clock)
+      if (!readOnly) mkdirSync(dirname(file), { recursive: true })
+      this.#database = readOnly ? connectForReading(file) : connect(file)
     } catch (error) {
-      if (!isDamage(error)) return new History(inMemory(error, log), log, clock)
-      const aside = `${file}.damaged-${fileStamp(clock.now())}`
-      for (const suffix of ['', '-wal', '-shm']) moveIfThere(file + suffix, aside + suffix)
-      log.warn(`the history was damaged (${codeOf(error)}): it is set aside as ${aside} and begun anew`)
-      return new History(connect(file), log, clock)
+      this.#database = readOnly ? inMemory(error, log, 'read') : this.#substitute(error)
     }
   }
 
+  /** `readOnly`: for a look at things; nothing is made, changed or set aside. */
+  static open(state: string, log: Log, clock: Clock, { readOnly = false } = {}): History {
+    return new History(join(state, 'ops.db'), log, clock, readOnly)
+  }
+
   /**
-   * Runs `action` on the history in one transaction. Where the history cannot be written, it runs on one in memory
-   * instead, so the caller need not care.
+   * Runs `action` on the history in one transaction. Where the history is damaged or cannot be written, it runs on
+   * a new one or on one in memory instead, so the caller need not care.
    */
   transact<T>(action: (database: Database.Database) => T): T {
     try {
-      return this.#database.transaction(() => action(this.#database)).immediate()
+      const transaction = this.#database.transaction(() => action(this.#database))
+      return this.#database.readonly ? transaction() : transaction.immediate()
     } catch (error) {
       if (!codeOf(error).startsWith('SQLITE_') || this.#database.memory) throw error
       this.#database.close()
-      this.#database = inMemory(error, this.#log)
-      return this.#database.transaction(() => action(this.#database)).immediate()
+      this.#database = this.#substitute(error)
+      return this.transact(action)
+    }
+  }
+
+  /** What takes the place of a history that failed with `error`. */
+  #substitute(error: unknown): Database.Database {
+    if (!isDamage(error) || this.#begunAnew) return inMemory(error, this.#log)
+    this.#begunAnew = true
+    const aside = `${this.#file}.damaged-${fileStamp(this.#clock.now())}`
+    try {
+      for (const suffix of ['', '-wal', '-shm']) moveIfThere(this.#file + suffix, aside + suffix)
+      this.#log.warn(`the history was damaged (${codeOf(error)}): it is set aside as ${aside} and begun anew`)
+      return connect(this.#file)
+    } catch (again) {
+      return inMemory(again, this.#log)
     }
   }
 
@@ -65,6 +83,8 @@ export class History {
    */
   begin(job: string, logFile: string | undefined): number {
     const now = this.#clock.now()
+    const begun = { job, pid: process.pid, startedAt: now, logFile: logFile ?? null }
+    this.#begun = begun
     return this.transact(database => {
       database
         .prepare(
@@ -74,21 +94,25 @@ export class History {
       return Number(
         database
           .prepare(
-            `INSERT INTO runs (job, pid, started_at, outcome, log_file) VALUES (?, ?, ?, 'running', ?)`,
+            `INSERT INTO runs (job, pid, started_at, outcome, log_file)
+             VALUES (@job, @pid, @startedAt, 'running', @logFile)`,
           )
-          .run(job, process.pid, now, logFile ?? null).lastInsertRowid,
+          .run(begun).lastInsertRowid,
       )
     })
   }
 
-  finish(run: number, { outcome, exitStatus, summary, figures }: FinishedRun): void {
-    const finishedAt = this.#clock.now()
+  finish(run: number, { figures, ...ended }: FinishedRun): void {
+    const finished = { run, finishedAt: this.#clock.now(), figures: JSON.stringify(figures), ...ended }
     this.transact(database =>
       database
         .prepare(
-          'UPDATE runs SET outcome = ?, exit_status = ?, summary = ?, figures = ?, finished_at = ? WHERE id = ?',
+          `INSERT INTO runs (id, job, pid, started_at, log_file, finished_at, outcome, exit_status, summary, figures)
+           VALUES (@run, @job, @pid, @startedAt, @logFile, @finishedAt, @outcome, @exitStatus, @summary, @figures)
+           ON CONFLICT (id) DO UPDATE SET finished_at = excluded.finished_at, outcome = excluded.outcome,
+             exit_status = excluded.exit_status, summary = excluded.summary, figures = excluded.figures`,
         )
-        .run(outcome, exitStatus, summary, JSON.stringify(figures), finishedAt, run),
+        .run({ ...this.#begun, ...finished }),
     )
   }
 
@@ -121,10 +145,14 @@ function connect(file: string): Database.Database {
   }
 }
 
-function inMemory(error: unknown, log: Log): Database.Database {
-  log.warn(
-    `the history cannot be written (${codeOf(error) || messageOf(error)}): this run is kept in its log only`,
-  )
+/** A history that is not there yet is an empty one. */
+function connectForReading(file: string): Database.Database {
+  return existsSync(file) ? new Database(file, { readonly: true, timeout: 5000 }) : connect(':memory:')
+}
+
+function inMemory(error: unknown, log: Log, what: 'read' | 'written' = 'written'): Database.Database {
+  const why = codeOf(error) || messageOf(error)
+  log.warn(`the history cannot be ${what} (${why}): this run is kept in its log only`)
   return connect(':memory:')
 }
 

@@ -15,27 +15,29 @@ import { openTerminal, type Terminal } from './terminal.ts'
 import { minute } from './time.ts'
 
 /** What a command is, beside its work. */
-export type JobDefinition<F extends Flags> = {
+export type JobDefinition<F extends Flags, W> = {
   /** Names the run in the history, its log file and its JSON. */
   name: string
   script: string
   summary: string
   flags: F
+  /** What is asked for, read from the flags. A usage error here leaves no trace: no lock, no run in the history. */
+  wishes: (flags: FlagValues<F>, config: Config, now: number) => W
   /** Commands with the same lock exclude each other; null for one that changes nothing. */
   lock: 'candles' | null
   /** Whether this run goes into the history; a look at things does not. */
-  recorded: (flags: FlagValues<F>) => boolean
+  recorded: (wishes: W) => boolean
   deadlineMs?: (config: Config) => number
   /** Faults of the configuration that this command is there to mend. */
   tolerate?: (problem: ConfigProblem) => boolean
 }
 
 /** What the work of a command is given. */
-export type Run<F extends Flags> = {
+export type Run<W> = {
   /** The run's number in the history; 0 where it is not recorded. */
   id: number
   config: Config
-  flags: FlagValues<F>
+  wishes: W
   log: Log
   history: History
   clock: Clock
@@ -59,9 +61,9 @@ type Ending = Omit<Outcome, 'outcome'> & { outcome: RunOutcome; status: number }
  * The frame that every command runs in: flags, configuration, lock, deadline, log, history, heartbeat, exit status.
  * It never throws; the process ends with the status of `exit_status.ts`.
  */
-export async function job<F extends Flags>(
-  definition: JobDefinition<F>,
-  work: (run: Run<F>) => Promise<Outcome>,
+export async function job<F extends Flags, W>(
+  definition: JobDefinition<F, W>,
+  work: (run: Run<W>) => Promise<Outcome>,
 ): Promise<void> {
   const args = scriptArguments()
   const terminal = openTerminal(args.includes('--json'))
@@ -77,20 +79,21 @@ export async function job<F extends Flags>(
   }
 }
 
-async function runInFrame<F extends Flags>(
-  definition: JobDefinition<F>,
+async function runInFrame<F extends Flags, W>(
+  definition: JobDefinition<F, W>,
   flags: FlagValues<F> & FlagValues<typeof commonFlags>,
   terminal: Terminal,
-  work: (run: Run<F>) => Promise<Outcome>,
+  work: (run: Run<W>) => Promise<Outcome>,
 ): Promise<void> {
   const config = loadConfig(flags.config, definition.tolerate)
   const clock = clockFor(config.sync.base_url)
-  const recorded = definition.recorded(flags)
+  const wishes = definition.wishes(flags, config, clock.now())
+  const recorded = definition.recorded(wishes)
   const lock = recorded ? holdLock(definition, config, clock) : undefined
   const log = openLog(recorded ? config.paths.logs : undefined, definition.name, clock, (level, text) => {
     terminal.aside(level === 'error' ? terminal.colour.red(text) : terminal.colour.yellow(text))
   })
-  const history = History.open(config.paths.state, log, clock)
+  const history = History.open(config.paths.state, log, clock, { readOnly: !recorded })
   const heartbeat = recorded ? openHeartbeat(config.alerts.heartbeat.url_env, log) : undefined
   const id = recorded ? history.begin(definition.name, log.file) : 0
   const started = clock.now()
@@ -121,7 +124,7 @@ async function runInFrame<F extends Flags>(
       await work({
         id,
         config,
-        flags,
+        wishes,
         log,
         history,
         clock,

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { codeOf, UserError } from './errors.ts'
@@ -23,6 +23,8 @@ export function takeLock(state: string, name: string, holder: Holder): Lock {
   const holderFile = join(folder, `${name}.holder.json`)
   const database = new Database(join(folder, `${name}.lock`), { timeout: 0 })
   try {
+    // a journal on disk would be written at once, which a full disk does not allow
+    database.pragma('journal_mode = MEMORY')
     database.exec('BEGIN EXCLUSIVE')
   } catch (error) {
     database.close()
@@ -39,6 +41,8 @@ export function takeLock(state: string, name: string, holder: Holder): Lock {
 /** Says who holds the lock, for the run that will be turned away; a full disk must not stop this one. */
 function nameHolder(file: string, holder: Holder): void {
   try {
+    // first, so that the name of an earlier holder is not given for this one's
+    rmSync(file, { force: true })
     replaceFile(file, JSON.stringify(holder))
   } catch (error) {
     if (codeOf(error) === '') throw error

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from './clock.ts'
 import { codeOf, messageOf } from './errors.ts'
@@ -27,12 +27,15 @@ export function openLog(
   clock: Clock,
   show: (level: Level, text: string) => void,
 ): Log {
-  const file = join(folder ?? '', `${job}_${fileStamp(clock.now())}.log`)
+  let file = join(folder ?? '', `${job}_${fileStamp(clock.now())}.log`)
   let descriptor = folder === undefined ? undefined : attempt(() => open(folder))
   const opened = descriptor !== undefined
 
   function open(parent: string): number {
     mkdirSync(parent, { recursive: true })
+    // two runs in one second each have a log of their own
+    if (statSync(file, { throwIfNoEntry: false })?.isFile())
+      file = file.replace(/\.log$/, `_${process.pid}.log`)
     return openSync(file, 'a', 0o640)
   }
 

@@ -18,12 +18,13 @@ export function fileStamp(ms: number): string {
 
 /** `850 ms`, `12.3 s`, `4 min 5 s`, `2 h 10 min`, `3 d 4 h`. */
 export function formatDuration(ms: number): string {
-  if (ms < second) return `${Math.round(ms)} ms`
-  if (ms < minute) return `${(ms / second).toFixed(1)} s`
+  // each bound is where rounding reaches the next unit: 59.96 s is 1 min, not 60.0 s
+  if (ms < second - 0.5) return `${Math.round(ms)} ms`
+  if (ms < minute - 50) return `${(ms / second).toFixed(1)} s`
   const [large, largeName, small, smallName] =
-    ms < hour
+    ms < hour - second / 2
       ? [minute, 'min', second, 's']
-      : ms < day
+      : ms < day - minute / 2
         ? [hour, 'h', minute, 'min']
         : ([day, 'd', hour, 'h'] as const)
   const rounded = Math.round(ms / small)
