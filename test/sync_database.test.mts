@@ -7,6 +7,7 @@ import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import { agentTables, execute, query, storedCandles } from './support/agent_database.ts'
 import { expectStatus } from './support/command.ts'
+import { skipWithoutPackages } from './support/debian.ts'
 import { ReplayClock } from './support/exchange/clock.ts'
 import { generatedSource } from './support/exchange/generated.ts'
 import { startReplay } from './support/exchange/replay.ts'
@@ -22,9 +23,10 @@ const clock = new ReplayClock({ at: now, rate: 0 })
 const replay = await startReplay({ source, clock, weightLimit: 1_000_000 })
 t.teardown(() => replay.close())
 
+const skip = skipWithoutPackages({ sqlite3: 'sqlite3', strace: 'strace' })
 const candles = 6 * 42
 const root = process.getuid?.() === 0
-const needsRoot = root || process.env.CI === 'true' ? false : 'needs root'
+const needsRoot = skip || (root || process.env.CI === 'true' ? false : 'needs root')
 
 function fresh(test: Test): Workspace {
   replay.clock.set(now)
@@ -76,38 +78,42 @@ for (const mode of ['wal', 'delete']) {
     },
   )
 
-  await t.test(`while the agent writes all the time in ${mode} mode, both get their rows in`, async test => {
-    const workspace = fresh(test)
-    execute(workspace.database, `PRAGMA journal_mode = ${mode}; ${agentTables}`)
-    const agent = spawn(process.execPath, ['-e', agentProgram, workspace.database], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
-    test.teardown(() => agent.kill('SIGKILL'))
-    await once(agent.stdout, 'data')
-    const ended = await workspace.run('daily_candle_sync', ['--since', '2022-01-01'])
-    agent.stdin.end()
-    const [[report]] = (await Promise.all([once(agent.stdout, 'data'), once(agent, 'close')])) as [
-      [Buffer],
-      unknown,
-    ]
-    expectStatus(test, ended, 0)
-    const { written, failed } = JSON.parse(String(report)) as { written: number; failed: number }
-    test.comment(`${written} commits of the agent went on beside the sync`)
-    test.equal(failed, 0)
-    const [rows] = query<{ rows: number }>(
-      workspace.database,
-      "SELECT count(*) AS rows FROM trade_log WHERE side = 'new'",
-    )
-    test.equal(rows?.rows, written, 'not one of its commits is lost')
-    test.ok(written > 0)
-    const expected = source.candles('BTCUSDT', '4h', {
-      from: Date.parse('2022-01-01'),
-      to: Date.parse('2024-05-04T20:00Z'),
-      limit: 99_999,
-    })
-    test.equal(storedCandles(workspace.database, 'ohlcv_h4', 'BTCUSDT').length, expected.length)
-    test.equal(isSound(workspace.database), 'ok')
-  })
+  await t.test(
+    `while the agent writes all the time in ${mode} mode, both get their rows in`,
+    { skip },
+    async test => {
+      const workspace = fresh(test)
+      execute(workspace.database, `PRAGMA journal_mode = ${mode}; ${agentTables}`)
+      const agent = spawn(process.execPath, ['-e', agentProgram, workspace.database], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      })
+      test.teardown(() => agent.kill('SIGKILL'))
+      await once(agent.stdout, 'data')
+      const ended = await workspace.run('daily_candle_sync', ['--since', '2022-01-01'])
+      agent.stdin.end()
+      const [[report]] = (await Promise.all([once(agent.stdout, 'data'), once(agent, 'close')])) as [
+        [Buffer],
+        unknown,
+      ]
+      expectStatus(test, ended, 0)
+      const { written, failed } = JSON.parse(String(report)) as { written: number; failed: number }
+      test.comment(`${written} commits of the agent went on beside the sync`)
+      test.equal(failed, 0)
+      const [rows] = query<{ rows: number }>(
+        workspace.database,
+        "SELECT count(*) AS rows FROM trade_log WHERE side = 'new'",
+      )
+      test.equal(rows?.rows, written, 'not one of its commits is lost')
+      test.ok(written > 0)
+      const expected = source.candles('BTCUSDT', '4h', {
+        from: Date.parse('2022-01-01'),
+        to: Date.parse('2024-05-04T20:00Z'),
+        limit: 99_999,
+      })
+      test.equal(storedCandles(workspace.database, 'ohlcv_h4', 'BTCUSDT').length, expected.length)
+      test.equal(isSound(workspace.database), 'ok')
+    },
+  )
 }
 
 await t.test('1h and 1d candles go to their own tables', async test => {
@@ -214,108 +220,112 @@ await t.test('a database that cannot be used: a clear message, nothing changed, 
   )
 })
 
-await t.test('kill -9 at any moment: the database is sound, and the next run completes it', async group => {
-  const soak = process.env.CANDLEKEEP_SOAK !== undefined
-  const random = seededRandom(group)
-  const since = ['--since', '2023-09-01']
-  // one after the other and not too fast, so that there is a time between the first commit and the last
-  const slow = await startReplay({ source, clock, weightLimit: 1_000_000, latencyMs: 20 })
-  group.teardown(() => slow.close())
-  const spreadOut = (test: Test) => {
-    const workspace = makeWorkspace(test, { url: slow.url, symbols, now })
-    workspace.configure(sheet => Object.assign(sheet.sync, { concurrency: 1 }))
-    return workspace
-  }
-  const reference = spreadOut(group)
-  const began = performance.now()
-  expectStatus(group, await reference.run('daily_candle_sync', since), 0)
-  const whole = performance.now() - began
-  const right = storedCandles(reference.database)
+await t.test(
+  'kill -9 at any moment: the database is sound, and the next run completes it',
+  { skip },
+  async group => {
+    const soak = process.env.CANDLEKEEP_SOAK !== undefined
+    const random = seededRandom(group)
+    const since = ['--since', '2023-09-01']
+    // one after the other and not too fast, so that there is a time between the first commit and the last
+    const slow = await startReplay({ source, clock, weightLimit: 1_000_000, latencyMs: 20 })
+    group.teardown(() => slow.close())
+    const spreadOut = (test: Test) => {
+      const workspace = makeWorkspace(test, { url: slow.url, symbols, now })
+      workspace.configure(sheet => Object.assign(sheet.sync, { concurrency: 1 }))
+      return workspace
+    }
+    const reference = spreadOut(group)
+    const began = performance.now()
+    expectStatus(group, await reference.run('daily_candle_sync', since), 0)
+    const whole = performance.now() - began
+    const right = storedCandles(reference.database)
 
-  for (const mode of ['wal', 'delete']) {
-    await group.test(`${mode} mode`, async test => {
-      let midway = 0
-      for (let i = 0; i < (soak ? 100 : 8); i++) {
-        const workspace = spreadOut(test)
-        execute(workspace.database, `PRAGMA journal_mode = ${mode}; ${agentTables}`)
-        const before = othersIn(workspace.database)
-        const running = workspace.start('daily_candle_sync', since)
-        // most of the time goes by before the first commit: the later half is where it hurts
-        await delay(whole * (0.4 + 0.6 * random()))
-        running.kill('SIGKILL')
-        await running.ended
-        // opening it once rolls back what was under way, as the agent's next start would
-        const stored =
-          query<{ count: number }>(
-            workspace.database,
-            "SELECT count(*) AS count FROM sqlite_master WHERE name = 'ohlcv_h4'",
-          )[0]?.count === 1
-            ? storedCandles(workspace.database)
-            : []
-        if (stored.length > 0 && stored.length < right.length) midway += 1
-        const counts = new Map<string, number>()
-        for (const { symbol } of stored) counts.set(symbol, (counts.get(symbol) ?? 0) + 1)
-        const halves = [...counts.values()].filter(count => count !== right.length / symbols.length)
-        const again = await workspace.run('daily_candle_sync', since)
-        const completed = storedCandles(workspace.database)
-        const same = JSON.stringify(completed) === JSON.stringify(right)
-        if (
-          halves.length === 0 &&
-          again.status === 0 &&
-          same &&
-          isSound(workspace.database) === 'ok' &&
-          othersIn(workspace.database) === before
-        )
-          continue
-        test.fail(
-          `round ${i}: halves of symbols ${halves}, then status ${again.status}, complete ${same}: ${again.stdout}`,
-        )
+    for (const mode of ['wal', 'delete']) {
+      await group.test(`${mode} mode`, async test => {
+        let midway = 0
+        for (let i = 0; i < (soak ? 100 : 8); i++) {
+          const workspace = spreadOut(test)
+          execute(workspace.database, `PRAGMA journal_mode = ${mode}; ${agentTables}`)
+          const before = othersIn(workspace.database)
+          const running = workspace.start('daily_candle_sync', since)
+          // most of the time goes by before the first commit: the later half is where it hurts
+          await delay(whole * (0.4 + 0.6 * random()))
+          running.kill('SIGKILL')
+          await running.ended
+          // opening it once rolls back what was under way, as the agent's next start would
+          const stored =
+            query<{ count: number }>(
+              workspace.database,
+              "SELECT count(*) AS count FROM sqlite_master WHERE name = 'ohlcv_h4'",
+            )[0]?.count === 1
+              ? storedCandles(workspace.database)
+              : []
+          if (stored.length > 0 && stored.length < right.length) midway += 1
+          const counts = new Map<string, number>()
+          for (const { symbol } of stored) counts.set(symbol, (counts.get(symbol) ?? 0) + 1)
+          const halves = [...counts.values()].filter(count => count !== right.length / symbols.length)
+          const again = await workspace.run('daily_candle_sync', since)
+          const completed = storedCandles(workspace.database)
+          const same = JSON.stringify(completed) === JSON.stringify(right)
+          if (
+            halves.length === 0 &&
+            again.status === 0 &&
+            same &&
+            isSound(workspace.database) === 'ok' &&
+            othersIn(workspace.database) === before
+          )
+            continue
+          test.fail(
+            `round ${i}: halves of symbols ${halves}, then status ${again.status}, complete ${same}: ${again.stdout}`,
+          )
+        }
+        test.comment(`${midway} of the kills came between the first commit and the last`)
+        test.pass('each time')
+      })
+    }
+
+    await group.test('with a kill at every write and sync in turn', { skip: needsRoot }, async test => {
+      const strace = (args: string[], workspace: Workspace) => {
+        const traced = ['-f', '-qq', '-o', join(workspace.folder, 'strace.txt'), ...args, process.execPath]
+        return workspace.run('daily_candle_sync', [], { runner: ['strace', ...traced] })
       }
-      test.comment(`${midway} of the kills came between the first commit and the last`)
-      test.pass('each time')
+      const counted = fresh(test)
+      execute(counted.database, agentTables)
+      expectStatus(test, await strace(['-e', 'trace=pwrite64,fsync,fdatasync'], counted), 0)
+      const calls =
+        readFileSync(join(counted.folder, 'strace.txt'), 'utf8').match(/(pwrite64|fsync|fdatasync)\(/g) ?? []
+      const complete = JSON.stringify(storedCandles(counted.database))
+      const every = soak ? 1 : Math.ceil(calls.length / 12)
+      test.comment(`${calls.length} writes and syncs, killed at every ${every}th`)
+      let tried = 0
+      for (const call of ['pwrite64', 'fsync', 'fdatasync']) {
+        const count = calls.filter(name => name === `${call}(`).length
+        for (let n = 1 + Math.floor(random() * Math.min(every, count)); n <= count; n += every) {
+          const workspace = fresh(group)
+          execute(workspace.database, agentTables)
+          const before = othersIn(workspace.database)
+          const killed = await strace(
+            ['-e', `trace=${call}`, '-e', `inject=${call}:signal=SIGKILL:when=${n}`],
+            workspace,
+          )
+          if (killed.status === 0) continue
+          tried += 1
+          const again = await workspace.run('daily_candle_sync')
+          const same = JSON.stringify(storedCandles(workspace.database)) === complete
+          if (
+            again.status === 0 &&
+            same &&
+            isSound(workspace.database) === 'ok' &&
+            othersIn(workspace.database) === before
+          )
+            continue
+          test.fail(
+            `killed at ${call} ${n}: then status ${again.status}, complete ${same}: ${again.stdout}${again.stderr}`,
+          )
+        }
+      }
+      test.ok(tried > 0, `${tried} kills`)
     })
-  }
-
-  await group.test('with a kill at every write and sync in turn', { skip: needsRoot }, async test => {
-    const strace = (args: string[], workspace: Workspace) => {
-      const traced = ['-f', '-qq', '-o', join(workspace.folder, 'strace.txt'), ...args, process.execPath]
-      return workspace.run('daily_candle_sync', [], { runner: ['strace', ...traced] })
-    }
-    const counted = fresh(test)
-    execute(counted.database, agentTables)
-    expectStatus(test, await strace(['-e', 'trace=pwrite64,fsync,fdatasync'], counted), 0)
-    const calls =
-      readFileSync(join(counted.folder, 'strace.txt'), 'utf8').match(/(pwrite64|fsync|fdatasync)\(/g) ?? []
-    const complete = JSON.stringify(storedCandles(counted.database))
-    const every = soak ? 1 : Math.ceil(calls.length / 12)
-    test.comment(`${calls.length} writes and syncs, killed at every ${every}th`)
-    let tried = 0
-    for (const call of ['pwrite64', 'fsync', 'fdatasync']) {
-      const count = calls.filter(name => name === `${call}(`).length
-      for (let n = 1 + Math.floor(random() * Math.min(every, count)); n <= count; n += every) {
-        const workspace = fresh(group)
-        execute(workspace.database, agentTables)
-        const before = othersIn(workspace.database)
-        const killed = await strace(
-          ['-e', `trace=${call}`, '-e', `inject=${call}:signal=SIGKILL:when=${n}`],
-          workspace,
-        )
-        if (killed.status === 0) continue
-        tried += 1
-        const again = await workspace.run('daily_candle_sync')
-        const same = JSON.stringify(storedCandles(workspace.database)) === complete
-        if (
-          again.status === 0 &&
-          same &&
-          isSound(workspace.database) === 'ok' &&
-          othersIn(workspace.database) === before
-        )
-          continue
-        test.fail(
-          `killed at ${call} ${n}: then status ${again.status}, complete ${same}: ${again.stdout}${again.stderr}`,
-        )
-      }
-    }
-    test.ok(tried > 0, `${tried} kills`)
-  })
-})
+  },
+)

@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import { formatTime } from '../scripts/job/time.ts'
 import { execute, query, type StoredCandle, storedCandles } from './support/agent_database.ts'
 import { expectStatus } from './support/command.ts'
+import { skipWithoutPackages } from './support/debian.ts'
 import { ReplayClock } from './support/exchange/clock.ts'
 import {
   marketDataDir,
@@ -17,7 +18,7 @@ import { Recording } from './support/exchange/recording.ts'
 import { type Replay, startReplay } from './support/exchange/replay.ts'
 import { makeWorkspace, type Workspace } from './support/workspace.ts'
 
-const skip = skipWithoutMarketData()
+const skip = skipWithoutMarketData() || skipWithoutPackages({ sqlite3: 'sqlite3' })
 const step = 14_400_000
 const sheet = JSON.parse(readFileSync(new URL('../conf/S2_1_CHEAT_SHEET.json', import.meta.url), 'utf8'))
 const symbols = sheet.sync.symbols as string[]

@@ -69,7 +69,7 @@ export class WeightPacer {
       if (free >= giveUpAt) {
         throw new ExchangeFailure('refused', `not asked: no request may go before ${formatTime(free)}`)
       }
-      this.#onWait(now < this.#pausedUntil ? 'told to wait by the exchange' : 'weight budget spent')
+      this.#onWait(now < this.#pausedUntil ? 'told to wait by the exchange' : 'waiting for the weight of the next minute')
       await this.#clock.sleep(free - now, signal)
     }
     this.#onWait('')

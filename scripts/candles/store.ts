@@ -30,6 +30,12 @@ type Row = [number, number, number, number, number, number, number, number]
 /** Rows of an INSERT: fewer calls from JavaScript into SQLite, and the fastest of 1, 10, 50 and 200. */
 const rowsAnInsert = 10
 
+/** SQLite's page cache: the daily survey reads all of the table once, and keeping that would only take memory … */
+const smallCacheKb = 4_000
+/** … but a backfill comes back to the same pages of the index with every symbol. */
+const largeCacheKb = 128_000
+const manyCandles = 5_000
+
 export type StoreOptions = Patience & {
   file: string
   interval: Interval
@@ -86,8 +92,7 @@ export class CandleStore {
     const database = this.#database
     // in WAL mode better-sqlite3 defaults to NORMAL: a power cut could take back what was reported as stored
     database.pragma('synchronous = FULL')
-    // the survey reads all of the table once: caching that would only take memory
-    database.pragma('cache_size = -4000')
+    database.pragma(`cache_size = ${-smallCacheKb}`)
     // a transaction that outgrows the cache would otherwise lock readers out before it commits
     database.pragma('cache_spill = OFF')
     if (hasTable(database, this.#table)) checkTable(database, this.#table)
@@ -165,6 +170,8 @@ export class CandleStore {
     beforeCommit: (stored: StoredBatch[]) => void = () => undefined,
   ): Promise<StoredBatch[]> {
     try {
+      const candles = batches.reduce((sum, batch) => sum + batch.candles.length, 0)
+      if (candles > manyCandles) this.#database.pragma(`cache_size = ${-largeCacheKb}`)
       return await inTransaction(this.#database, this.#patience, () => {
         const stored = batches.map(batch => this.#saveBatch(batch))
         beforeCommit(stored)
@@ -197,18 +204,11 @@ export class CandleStore {
   }
 
   #upsert(symbol: string, candles: Candle[]): void {
-    const whole = this.#database.prepare(upsertSql(this.#table, rowsAnInsert))
-    const values: (number | string)[] = []
+    const many = this.#database.prepare(upsertSql(this.#table, rowsAnInsert))
     const one = this.#database.prepare(upsertSql(this.#table, 1))
-    const remainder = candles.length % rowsAnInsert
-    for (const [i, candle] of candles.entries()) {
-      const { openTime, open, high, low, close, volume, quoteVolume, trades } = candle
-      values.push(openTime, symbol, open, high, low, close, volume, quoteVolume, trades)
-      if (i < candles.length - remainder && (i + 1) % rowsAnInsert !== 0) continue
-      const statement = i < candles.length - remainder ? whole : one
-      statement.run(values)
-      values.length = 0
-    }
+    const whole = candles.length - (candles.length % rowsAnInsert)
+    for (let i = 0; i < whole; i += rowsAnInsert) many.run(valuesOf(symbol, candles, i, i + rowsAnInsert))
+    for (let i = whole; i < candles.length; i++) one.run(valuesOf(symbol, candles, i, i + 1))
   }
 
   #reading<T>(action: () => T): T {
@@ -222,4 +222,14 @@ export class CandleStore {
   close(): void {
     this.#database.close()
   }
+}
+
+/** The rows of `candles` from `start` to before `end`, one after the other, in the order of the table's columns. */
+function valuesOf(symbol: string, candles: Candle[], start: number, end: number): (number | string)[] {
+  const values: (number | string)[] = []
+  for (let i = start; i < end; i++) {
+    const { openTime, open, high, low, close, volume, quoteVolume, trades } = candles[i] as Candle
+    values.push(openTime, symbol, open, high, low, close, volume, quoteVolume, trades)
+  }
+  return values
 }

@@ -42,6 +42,7 @@ export async function carryOut(tools: SyncTools, plan: SyncPlan, progress: Progr
     return result
   }
   exchange.onWait = text => progress.note(text)
+  progress.at(0, 0)
   try {
     const { sync } = context.config
     const ordered = await pMap(plan.symbols, syncOne, {

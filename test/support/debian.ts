@@ -1,0 +1,24 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+
+/**
+ * Sees to it that Debian packages are there whose programs a test uses, given as `package: program`. Root installs
+ * what is missing; for anybody else the reason to skip comes back (for tap's `skip`), with the command to run. With
+ * `CI=true` nothing is skipped: what is missing there makes the test fail.
+ */
+export function skipWithoutPackages(wanted: Record<string, string>): string | false {
+  const missing = Object.keys(wanted).filter(name => !isThere(wanted[name] as string))
+  if (missing.length === 0) return false
+  const install = `apt-get install -y --no-install-recommends ${missing.join(' ')}`
+  if (process.getuid?.() !== 0) return process.env.CI === 'true' ? false : `needs Debian packages: ${install}`
+  const [program, ...args] = install.split(' ') as [string, ...string[]]
+  // another test file may be installing at the same moment
+  const patient = ['-o', 'DPkg::Lock::Timeout=300', '-q']
+  const options = { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }, stdio: 'ignore' } as const
+  execFileSync(program, ['update', ...patient], options)
+  execFileSync(program, [...args, ...patient], options)
+  return false
+}
+
+function isThere(program: string): boolean {
+  return spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
+}
