@@ -7,14 +7,13 @@ import { generatedSource } from './support/exchange/generated.ts'
 import { startReplay } from './support/exchange/replay.ts'
 import { type Interval, steps } from './support/exchange/source.ts'
 import { idleClock } from './support/idle_clock.ts'
+import { checkAsync, runs, seed } from './support/properties.ts'
 import { clockLike, syncHere } from './support/sync_here.ts'
 import { makeWorkspace } from './support/workspace.ts'
 
 // No candle that is still forming is ever stored, whatever the clocks say; and the request budget is kept.
 
-const soak = process.env.CANDLEKEEP_SOAK !== undefined
-const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
-t.comment(`SEED=${seed}`)
+t.comment(`FC_SEED=${seed}`)
 
 await t.test('no forming candle is stored and no closed one is left out, at any clock', async test => {
   const source = generatedSource({ symbols: ['BTCUSDT', 'ETHUSDT'], onboard: '2024-01-01' })
@@ -35,7 +34,7 @@ await t.test('no forming candle is stored and no closed one is left out, at any 
         .map(([n, ms]) => n * 14_400_000 + ms),
     ),
     /** Time from run to run, and how far the machine's and the exchange's own clock are from the true time. */
-    runs: fc.array(
+    visits: fc.array(
       fc.record({
         later: fc.integer({ min: 0, max: 3 * 86_400_000 }),
         machineOff: fc.oneof(fc.constant(0), fc.integer({ min: -300 * minute, max: 300 * minute })),
@@ -47,13 +46,13 @@ await t.test('no forming candle is stored and no closed one is left out, at any 
     lookback: fc.integer({ min: 1, max: 20 }),
   })
 
-  await fc.assert(
-    fc.asyncProperty(scenario, async ({ start, runs, interval, lookback }) => {
+  await checkAsync(
+    fc.asyncProperty(scenario, async ({ start, visits, interval, lookback }) => {
       const workspace = makeWorkspace(test, { url: replay.url, symbols: ['BTCUSDT', 'ETHUSDT'] })
       const step = steps[interval]
       let truth = from + start
       let trusted = 0
-      for (const { later, machineOff, serverOff } of runs) {
+      for (const { later, machineOff, serverOff } of visits) {
         truth += later
         exchangeClock.set(truth)
         // both clocks wrong in the same direction is beyond what anybody could notice
@@ -92,9 +91,9 @@ await t.test('no forming candle is stored and no closed one is left out, at any 
         }
       }
     }),
-    { numRuns: soak ? 2000 : 60, seed },
+    runs(60, 2000),
   )
-  test.pass(`${soak ? 2000 : 60} histories of up to four runs`)
+  test.pass(`${runs(60, 2000)} histories of up to four runs`)
 })
 
 await t.test('a backfill uses its weight budget and gets not one 429', async group => {
@@ -110,10 +109,11 @@ await t.test('a backfill uses its weight budget and gets not one 429', async gro
     const workspace = makeWorkspace(test, { url: replay.url, symbols })
 
     let eating = { minute: 0, weight: eaten }
-    let ended = false
-    const hungry = () => !ended && (Math.floor(clock.now() / 60_000) > eating.minute || eating.weight < eaten)
+    const done = new AbortController()
+    const hungry = () =>
+      !done.signal.aborted && (Math.floor(clock.now() / 60_000) > eating.minute || eating.weight < eaten)
     const eat = async () => {
-      while (!ended) {
+      while (!done.signal.aborted) {
         if (hungry()) {
           const minute = Math.floor(clock.now() / 60_000)
           if (minute > eating.minute) eating = { minute, weight: 0 }
@@ -132,7 +132,7 @@ await t.test('a backfill uses its weight budget and gets not one 429', async gro
       wishes: { since: Date.parse('2020-01-01') },
       change: config => Object.assign(config.sync, { weight_budget_ratio: ratio, timeout_minutes: 600 }),
     })
-    ended = true
+    done.abort()
     await other
     const byMinute = new Map<number, number>()
     for (const { at, weight, params } of replay.requests) {
@@ -151,7 +151,7 @@ await t.test('a backfill uses its weight budget and gets not one 429', async gro
     return weights
   }
 
-  for (const ratio of soak ? [0.1, 0.25, 0.5, 0.9] : [0.1, 0.5]) {
+  for (const ratio of [0.1, 0.5, 0.25, 0.9].slice(0, runs(2, 4))) {
     await group.test(`alone, with ${ratio} of the limit`, async test => {
       const weights = await backfill(test, ratio, 0)
       test.ok(weights.length > 1, 'one minute is not enough')

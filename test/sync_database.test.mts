@@ -277,7 +277,7 @@ await t.test(
           )
             continue
           test.fail(
-            `round ${i}: halves of symbols ${halves}, then status ${again.status}, complete ${same}: ${again.stdout}`,
+            `round ${i}: halves of symbols ${halves.join()}, then status ${again.status}, complete ${same}: ${again.stdout}`,
           )
         }
         test.comment(`${midway} of the kills came between the first commit and the last`)

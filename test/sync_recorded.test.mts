@@ -20,8 +20,8 @@ import { makeWorkspace, type Workspace } from './support/workspace.ts'
 
 const skip = skipWithoutMarketData() || skipWithoutPackages({ sqlite3: 'sqlite3' })
 const step = 14_400_000
-const sheet = JSON.parse(readFileSync(new URL('../conf/S2_1_CHEAT_SHEET.json', import.meta.url), 'utf8'))
-const symbols = sheet.sync.symbols as string[]
+const shipped = JSON.parse(readFileSync(new URL('../conf/S2_1_CHEAT_SHEET.json', import.meta.url), 'utf8'))
+const symbols = shipped.sync.symbols as string[]
 
 /** A replay of the recordings whose weight limit is out of the way, and a workspace that uses it. */
 async function recordedExchange(test: Test, at: string, chosen = symbols): Promise<[Replay, Workspace]> {
@@ -87,9 +87,7 @@ await t.test('over the recordings, from nothing to a complete history', { skip }
     test.match(ended.stderr, /✅ 60\/60 4h symbols complete up to 2026-03-14 20:00 UTC/)
     test.equal(difference(database, '2026-03-15T01:00:00Z'), undefined)
     test.equal(ended.json?.inserted, truth('2026-03-15T01:00:00Z', symbols).length)
-    test.comment(
-      `${ended.json?.inserted} candles, weight ${ended.json?.weight}, ${ended.json?.duration_seconds} s`,
-    )
+    test.comment(ended.stderr.trim())
   })
 
   await group.test('sqlite3 finds the file sound and counts the same', async test => {

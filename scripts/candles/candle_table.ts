@@ -42,7 +42,7 @@ export function checkTable(database: Database.Database, table: string): void {
     })
   }
   try {
-    database.prepare(upsertSql(table, 1))
+    database.prepare(`${insertSql(table, 1)} ON CONFLICT (timestamp, symbol) DO NOTHING`)
   } catch (error) {
     throw new UserError(`table ${table} of ${database.name} cannot take candles: ${messageOf(error)}`, {
       hint: 'It needs a unique key on (timestamp, symbol), or the same candle could be stored twice.',
@@ -52,9 +52,13 @@ export function checkTable(database: Database.Database, table: string): void {
 }
 
 /** Takes `rows` times the nine values of a row: `timestamp, symbol, open …`. */
-export function upsertSql(table: string, rows: number): string {
+export function insertSql(table: string, rows: number): string {
   const values = Array(rows).fill(`(${columns.map(() => '?').join(',')})`)
-  const set = columns.slice(2).map(column => `${column} = excluded.${column}`)
-  return `INSERT INTO ${table} (${columns.join(', ')}) VALUES ${values.join(',')}
-    ON CONFLICT (timestamp, symbol) DO UPDATE SET ${set.join(', ')}`
+  return `INSERT INTO ${table} (${columns.join(', ')}) VALUES ${values.join(',')}`
+}
+
+/** Takes the values that a row gets, then its `timestamp` and `symbol`. */
+export function updateSql(table: string): string {
+  const set = columns.slice(2).map(column => `${column} = ?`)
+  return `UPDATE ${table} SET ${set.join(', ')} WHERE timestamp = ? AND symbol = ?`
 }

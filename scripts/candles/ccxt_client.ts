@@ -13,7 +13,7 @@ export type CcxtClient = {
 }
 
 /** Carries one request out. What it throws reaches the caller as it is. */
-export type Transport = (url: string, init: { headers: Record<string, string> }) => Promise<TransportAnswer>
+type Transport = (url: string, init: { headers: Record<string, string> }) => Promise<TransportAnswer>
 
 type TransportAnswer = {
   status: number

@@ -91,10 +91,10 @@ function plainText(body: string): string {
   return text.trim().slice(0, 80)
 }
 
-/** `Retry-After`, in milliseconds. */
+/** `Retry-After`, in milliseconds; undefined where it is not a number of seconds: an empty one would be no wait. */
 function waitAsked(headers: Answer['headers']): number | undefined {
-  const seconds = Number(headers.get('retry-after') ?? Number.NaN)
-  return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined
+  const seconds = headers.get('retry-after') ?? ''
+  return /^\d{1,9}$/.test(seconds) ? Number(seconds) * 1000 : undefined
 }
 
 /** How long a ban lasts; one without an end is taken for the shortest that Binance gives, two minutes. */

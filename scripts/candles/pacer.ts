@@ -5,8 +5,11 @@ import { ExchangeFailure } from './failure.ts'
 /** A request of ours: its weight and when it was under way, on the exchange's clock. */
 type Spent = { weight: number; sent: number; answered: number | undefined }
 
-/** What the exchange said it has counted for this address, ours and others', in the minute of that answer. */
-type Counted = { window: number; used: number }
+/**
+ * What the exchange said it has counted for this address, ours and others', when it counted a request that was `sent`
+ * then. A late answer may tell of the minute in which it was asked: taken for the next minute's, it would stop us there.
+ */
+type Counted = { sent: number; used: number }
 
 /** Called when a request is over, with the weight that the exchange says is used; undefined where it did not say. */
 type Settle = (used: number | undefined) => void
@@ -35,7 +38,7 @@ export class WeightPacer {
   /** Exchange's clock minus ours, in milliseconds. */
   #offset = 0
   #spent: Spent[] = []
-  #counted: Counted = { window: 0, used: 0 }
+  #counted: Counted = { sent: 0, used: 0 }
   #pausedUntil = 0
   #onWait: (text: string) => void
 
@@ -69,7 +72,11 @@ export class WeightPacer {
       if (free >= giveUpAt) {
         throw new ExchangeFailure('refused', `not asked: no request may go before ${formatTime(free)}`)
       }
-      this.#onWait(now < this.#pausedUntil ? 'told to wait by the exchange' : 'waiting for the weight of the next minute')
+      this.#onWait(
+        now < this.#pausedUntil
+          ? 'told to wait by the exchange'
+          : 'waiting for the weight of the next minute',
+      )
       await this.#clock.sleep(free - now, signal)
     }
     this.#onWait('')
@@ -77,11 +84,17 @@ export class WeightPacer {
     this.#spent.push(request)
     return used => {
       request.answered = this.#clock.now() + this.#offset
-      const window = windowOf(request.answered + uncertainty)
-      if (used === undefined) return
-      const fresh = window > this.#counted.window
-      this.#counted = { window, used: fresh ? used : Math.max(used, this.#counted.used) }
+      if (used !== undefined) this.#hear({ sent: request.sent, used })
     }
+  }
+
+  /** Answers overtake each other: of one minute the highest count is the newest. */
+  #hear(told: Counted): void {
+    const known = this.#counted
+    const age = windowOf(told.sent - uncertainty) - windowOf(known.sent - uncertainty)
+    if (age > 0) this.#counted = told
+    if (age !== 0) return
+    this.#counted = { sent: Math.max(told.sent, known.sent), used: Math.max(told.used, known.used) }
   }
 
   /** The moment (our clock) from which `weight` fits; `now` where it fits already. */
@@ -98,7 +111,7 @@ export class WeightPacer {
     const { limit, budgetRatio } = this.#limits
     const ours = this.#sum(window, () => true)
     const others =
-      this.#counted.window === window
+      windowOf(this.#counted.sent - uncertainty) === window
         ? Math.max(0, this.#counted.used - this.#sum(window, ({ answered }) => answered !== undefined))
         : 0
     // a weight larger than the whole budget must still go through, alone
@@ -123,10 +136,11 @@ export class WeightPacer {
     )
   }
 
-  /** Moves what was spent so far along, so that it stays in the minute that it was charged to. */
+  /** Moves what was spent so far along: it was at the same moment, which the exchange's clock calls otherwise. */
   #setOffset(offset: number): void {
     const change = offset - this.#offset
     this.#offset = offset
+    this.#counted.sent += change
     for (const request of this.#spent) {
       request.sent += change
       if (request.answered !== undefined) request.answered += change

@@ -45,8 +45,7 @@ export function planRanges(input: PlanInput): Range[] {
     wanted.push({ from: Math.min(since ?? start, back(lastClosed, lookback)), to: lastClosed })
   } else {
     wanted.push(...stored.gaps)
-    const again = Math.max(stored.first, back(stored.last, lookback))
-    if (stored.last < lastClosed) wanted.push({ from: again, to: lastClosed })
+    if (stored.last < lastClosed) wanted.push({ from: newestFrom(stored, lookback, step), to: lastClosed })
     if (since !== undefined) wanted.push({ from: since, to: stored.first - step })
   }
   if (reread && since !== undefined) wanted.push({ from: since, to: lastClosed })
@@ -65,19 +64,34 @@ export function planWeight(ranges: Range[], step: number): number {
   return ranges.reduce((sum, range) => sum + rangeWeight(countIn(range, step)), 0)
 }
 
+/** Where the newest `count` stored candles begin: what lacks between them does not count. */
+function newestFrom({ first, last, gaps }: Stored, count: number, step: number): number {
+  let from = last - (count - 1) * step
+  for (const gap of gaps.toReversed()) {
+    if (gap.to < from) break
+    from -= countIn(gap, step) * step
+  }
+  return Math.max(first, from)
+}
+
 /**
- * Puts ranges together that touch or overlap, and those that are cheaper to fetch in one: two small gaps with a few
- * stored candles between them cost one request, not two.
+ * Puts ranges together that touch or overlap, and then those that are cheaper to fetch in one: two small gaps with a
+ * few stored candles between them cost one request, not two.
  */
 function mergeRanges(ranges: Range[], step: number): Range[] {
-  const merged: Range[] = []
-  for (const range of ranges.filter(({ from, to }) => from <= to).sort((a, b) => a.from - b.from)) {
-    const last = merged.at(-1)
-    const joint = last === undefined ? range : { from: last.from, to: Math.max(last.to, range.to) }
-    const touching = last !== undefined && range.from <= last.to + step
-    if (last !== undefined && (touching || planWeight([joint], step) <= planWeight([last, range], step))) {
-      last.to = joint.to
-    } else merged.push({ ...range })
+  const ascending = ranges.filter(({ from, to }) => from <= to).sort((a, b) => a.from - b.from)
+  const apart = joinNeighbours(ascending, (last, next) => next.from <= last.to + step)
+  return joinNeighbours(apart, (last, next) => {
+    return planWeight([{ from: last.from, to: next.to }], step) <= planWeight([last, next], step)
+  })
+}
+
+function joinNeighbours(ranges: Range[], belong: (last: Range, next: Range) => boolean): Range[] {
+  const joined: Range[] = []
+  for (const range of ranges) {
+    const last = joined.at(-1)
+    if (last !== undefined && belong(last, range)) last.to = Math.max(last.to, range.to)
+    else joined.push({ ...range })
   }
-  return merged
+  return joined
 }

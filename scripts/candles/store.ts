@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { UserError } from '../job/errors.ts'
 import { type Candle, sameCandle } from './candle.ts'
-import { checkTable, createTable, hasTable, upsertSql } from './candle_table.ts'
+import { checkTable, createTable, hasTable, insertSql, updateSql } from './candle_table.ts'
 import { type Interval, intervals } from './intervals.ts'
 import type { Stored } from './plan.ts'
 import type { Range } from './range.ts'
@@ -199,16 +199,25 @@ export class CandleStore {
       if (old === undefined) inserted.push(candle)
       else if (!sameCandle(old, candle)) revisions.push({ symbol, old, new: candle })
     }
-    this.#upsert(symbol, [...inserted, ...revisions.map(revision => revision.new)])
+    this.#insert(symbol, inserted)
+    this.#update(symbol, revisions)
     return { symbol, inserted, unchanged: candles.length - inserted.length - revisions.length, revisions }
   }
 
-  #upsert(symbol: string, candles: Candle[]): void {
-    const many = this.#database.prepare(upsertSql(this.#table, rowsAnInsert))
-    const one = this.#database.prepare(upsertSql(this.#table, 1))
+  #insert(symbol: string, candles: Candle[]): void {
+    const many = this.#database.prepare(insertSql(this.#table, rowsAnInsert))
+    const one = this.#database.prepare(insertSql(this.#table, 1))
     const whole = candles.length - (candles.length % rowsAnInsert)
     for (let i = 0; i < whole; i += rowsAnInsert) many.run(valuesOf(symbol, candles, i, i + rowsAnInsert))
     for (let i = whole; i < candles.length; i++) one.run(valuesOf(symbol, candles, i, i + 1))
+  }
+
+  #update(symbol: string, revisions: Revision[]): void {
+    const update = this.#database.prepare(updateSql(this.#table))
+    for (const { new: candle } of revisions) {
+      const [time, , ...values] = valuesOf(symbol, [candle], 0, 1)
+      update.run(...values, time, symbol)
+    }
   }
 
   #reading<T>(action: () => T): T {

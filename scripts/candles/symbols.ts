@@ -45,7 +45,7 @@ export function judgeSymbols(list: readonly string[], contracts: readonly Contra
     if (spellings.length > 0) {
       const letters = Array.from(symbol).filter(letter => (letter.codePointAt(0) as number) > 127)
       const meant =
-        spellings.find(spelling => isTraded.has(spelling)) ?? nearest(spellings[0] as string, trading)
+        spellings.find(spelling => isTraded.has(spelling)) ?? nearestSymbol(spellings[0] as string, trading)
       return judged(
         'look-alike',
         `has letters that only look Latin: ${letters.map(nameLetter).join(', ')}`,
@@ -58,7 +58,7 @@ export function judgeSymbols(list: readonly string[], contracts: readonly Contra
       contract === undefined ? 'the exchange does not list it' : `the exchange lists it as ${contract.status}`
     if (successor !== undefined) return judged('renamed', `${state}; ${successor.why}`, successor.symbol)
     if (contract !== undefined) return judged('not trading', state)
-    return judged('unknown', state, nearest(symbol, trading))
+    return judged('unknown', state, nearestSymbol(symbol, trading))
   })
 }
 
@@ -75,7 +75,7 @@ function successorOf(
   symbol: string,
   isTraded: ReadonlySet<string>,
 ): { symbol: string; why: string } | undefined {
-  const [, coin, quote] = /^(.+?)(USDT|USDC)$/.exec(symbol) ?? []
+  const { coin, quote } = parts(symbol) ?? {}
   if (coin === undefined || quote === undefined) return undefined
   const renamed = successors[coin]
   if (renamed !== undefined && isTraded.has(renamed + quote)) {
@@ -85,4 +85,21 @@ function successorOf(
   return multiple === undefined
     ? undefined
     : { symbol: multiple, why: `it trades by the thousand or million` }
+}
+
+/** The symbol that was most likely meant. Only the coins are compared: with its quote, every short name looks near. */
+function nearestSymbol(symbol: string, trading: string[]): string | undefined {
+  const { coin, quote } = parts(symbol) ?? {}
+  if (coin === undefined || quote === undefined) return nearest(symbol, trading)
+  const coins = trading.map(parts).filter(other => other?.quote === quote)
+  const meant = nearest(
+    coin,
+    coins.map(other => other?.coin ?? ''),
+  )
+  return meant === undefined ? undefined : meant + quote
+}
+
+function parts(symbol: string): { coin: string; quote: string } | undefined {
+  const [, coin, quote] = /^(.+?)(USDT|USDC)$/i.exec(symbol) ?? []
+  return coin === undefined || quote === undefined ? undefined : { coin, quote: quote.toUpperCase() }
 }

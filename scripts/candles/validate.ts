@@ -59,8 +59,9 @@ function parseRow(row: unknown): Candle | string {
 
 /** NaN for anything but a finite number or its plain decimal form: `Number('')` would be a price of 0. */
 function numberFrom(value: unknown): number {
-  if (typeof value === 'number') return value
-  return typeof value === 'string' && decimal.test(value) ? Number(value) : Number.NaN
+  const plain = typeof value === 'number' || (typeof value === 'string' && decimal.test(value))
+  // SQLite keeps -0 as 0: without the sum, such a candle would differ from what is stored for ever
+  return plain ? Number(value) + 0 : Number.NaN
 }
 
 function faultOf(candle: Candle, previous: number, { from, to }: Range, step: number): string | undefined {
@@ -73,7 +74,7 @@ function faultOf(candle: Candle, previous: number, { from, to }: Range, step: nu
   if (low > high) return 'low above high'
   if (Math.min(open, close) < low || Math.max(open, close) > high) return 'open or close outside low to high'
   if (volume < 0 || quoteVolume < 0) return 'negative volume'
-  if (trades < 0 || !Number.isInteger(trades)) return 'a number of trades that is not a count'
+  if (trades < 0 || !Number.isSafeInteger(trades)) return 'a number of trades that is not a count'
   return undefined
 }
 

@@ -2,6 +2,9 @@ import type { Clock } from '../../scripts/job/clock.ts'
 
 type Event = { at: number; order: number; act: () => void }
 
+/** More than any test has: time that never comes to an end would hang without a word. */
+const mostEvents = 2_000_000
+
 /**
  * Time that goes from one event to the next: nothing waits in earnest. `run` carries out what is due in order of time,
  * and lets everything that follows from it settle before it goes on.
@@ -45,8 +48,10 @@ export class EventClock implements Clock {
 
   /** Lets time pass until nothing is due any more, or up to `until`. */
   async run(until = Number.POSITIVE_INFINITY): Promise<void> {
+    let count = 0
     await settled()
     for (let next = this.#events[0]; next !== undefined && next.at <= until; next = this.#events[0]) {
+      if (++count > mostEvents) throw new Error(`no end after ${mostEvents} events`)
       this.#pop()
       this.#now = next.at
       next.act()

@@ -1,9 +1,10 @@
 import type { Test } from 'tap'
+import { seed } from './properties.ts'
 
-/** Numbers in [0, 1) from a seed that is printed; `SEED` brings a run back. (mulberry32) */
+/** Numbers in [0, 1) from the seed of this run, which is printed; `FC_SEED` brings them back. (mulberry32) */
 export function seededRandom(test: Test): () => number {
-  let state = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
-  test.comment(`SEED=${state}`)
+  let state = seed
+  test.comment(`FC_SEED=${state}`)
   return () => {
     state = (state + 0x6d2b79f5) | 0
     let mixed = Math.imul(state ^ (state >>> 15), 1 | state)

@@ -1,7 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import type { Test } from 'tap'
 import type { Interval } from '../../scripts/candles/intervals.ts'
 import { planSync, type SyncWishes } from '../../scripts/candles/planner.ts'
 import { carryOut, type SyncResult } from '../../scripts/candles/sync.ts'
@@ -69,10 +65,4 @@ export function clockLike(other: { now(): number; rate: number }): Clock {
       signal.throwIfAborted()
     },
   }
-}
-
-export function temporaryFolder(test: Test): string {
-  const folder = mkdtempSync(join(tmpdir(), 'candlekeep-'))
-  test.teardown(() => rmSync(folder, { recursive: true, force: true }))
-  return folder
 }
