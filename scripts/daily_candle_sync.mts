@@ -47,7 +47,7 @@ await job(
       return reportSync(result, {
         colour: terminal.colour,
         interval,
-        whole: wishes.symbols === config.sync.symbols && interval === config.sync.interval,
+        everything: wishes.symbols === config.sync.symbols && interval === config.sync.interval,
         minSuccessRatio: config.sync.min_success_ratio,
         elapsedMs: performance.now() - started,
       })

@@ -41,9 +41,10 @@ async function demo(days: number, keep: boolean): Promise<void> {
   const yesterday = Date.now() - day
   const clock = new ReplayClock({ at: yesterday })
   const exchange = await startReplay({ source: generatedSource({ symbols }), clock })
-  const config = makeFolder(sheet, exchange.url)
+  // Ctrl-C ends the command that runs; what is left over is taken away here
   process.once('SIGINT', () => undefined)
   try {
+    const config = makeFolder(sheet, exchange.url)
     console.log(`An exchange on this machine with ${symbols.length} symbols; everything is kept in demo/.`)
     console.log(`\n① Yesterday: the first sync, ${days} days of 4h candles`)
     await sync(config, clock, '--since', `${days}d`)
@@ -60,11 +61,10 @@ async function demo(days: number, keep: boolean): Promise<void> {
 async function sync(config: string, clock: ReplayClock, ...args: string[]): Promise<void> {
   const shown = ['npx zx scripts/daily_candle_sync.mts', ...args].join(' ')
   console.log(`$ ${shown}`)
-  const env = {
-    ...process.env,
-    CANDLEKEEP_CONFIG: config,
-    CANDLEKEEP_NOW: new Date(clock.now()).toISOString(),
-  }
+  // nothing of the caller's own set-up, least of all the dead man's switch of a real server
+  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('CANDLEKEEP_'))
+  const time = new Date(clock.now()).toISOString()
+  const env = { ...Object.fromEntries(own), CANDLEKEEP_CONFIG: config, CANDLEKEEP_NOW: time }
   const script = join(project, 'scripts/daily_candle_sync.mts')
   const { exitCode } = await $({
     stdio: 'inherit',

@@ -7,6 +7,7 @@ import { Exchange } from './candles/exchange.ts'
 import { describeSymbol } from './candles/report.ts'
 import { fixList, writeList } from './candles/symbol_list.ts'
 import { judgeSymbols } from './candles/symbols.ts'
+import { UserError } from './job/errors.ts'
 import { job, type Outcome } from './job/job.ts'
 import { minute } from './job/time.ts'
 
@@ -22,7 +23,8 @@ await job(
     wishes: ({ fix }) => ({ fix }),
     recorded: () => false,
     deadlineMs: () => timeLimit,
-    tolerate: ({ path }) => path.startsWith('sync.symbols['),
+    tolerate: ({ path, rule }) =>
+      path.startsWith('sync.symbols[') && (rule === 'uniqueItems' || rule === 'pattern'),
   },
   async ({ config, wishes, clock, signal, log, terminal }): Promise<Outcome> => {
     const exchange = new Exchange({ config, clock, signal, log, giveUpAt: clock.now() + timeLimit })
@@ -41,6 +43,14 @@ await job(
       return { outcome: 'partly', report: [...report, terminal.colour.yellow(summary)], summary, figures }
     }
     const { symbols, removed, replaced } = fixList(judged)
+    if (symbols.length < judged.length / 2) {
+      throw new UserError(
+        `only ${symbols.length} of ${judged.length} symbols would be left: nothing was written`,
+        {
+          hint: 'Is this the right exchange (sync.base_url)? Otherwise mend the list by hand.',
+        },
+      )
+    }
     writeList(config.file, symbols)
     const summary = `✅ ${symbols.length} symbols written to ${config.file}: ${replaced.length} replaced, ${removed.length} removed`
     return {

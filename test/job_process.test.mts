@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
-import { type CommandOptions, runCommand } from './support/command.ts'
+import { type CommandOptions, expectStatus, runCommand } from './support/command.ts'
 import { ReplayClock } from './support/exchange/clock.ts'
 import type { FaultRule } from './support/exchange/faults.ts'
 import { generatedSource } from './support/exchange/generated.ts'
@@ -424,3 +424,31 @@ groups.push(
 )
 
 await Promise.all(groups)
+
+await t.test('a look at the plan leaves no trace, and a damaged history where it is', async test => {
+  const { workspace } = await setUp(test)
+  expectStatus(test, await workspace.run(sync, ['--dry-run']), 0)
+  test.strictSame(readdirSync(workspace.folder), ['cheat_sheet.json'])
+
+  mkdirSync(workspace.state)
+  const ops = join(workspace.state, 'ops.db')
+  writeFileSync(ops, 'no history at all '.repeat(500))
+  const again = await workspace.run(sync, ['--dry-run'])
+  expectStatus(test, again, 0)
+  test.match(again.stderr, 'the history cannot be read (SQLITE_NOTADB)')
+  test.match(readFileSync(ops, 'utf8'), /^no history at all/)
+})
+
+await t.test('a mistake in the flags leaves no run in the history', async test => {
+  const { workspace } = await setUp(test)
+  for (const args of [
+    ['--since', 'nonsense'],
+    ['--lookback', '0'],
+    ['--symbols', 'XXXUSDT'],
+    ['--interval', 'toString'],
+    ['--reread'],
+  ]) {
+    expectStatus(test, await workspace.run(sync, args), 64)
+  }
+  test.strictSame(readdirSync(workspace.folder), ['cheat_sheet.json'])
+})

@@ -166,6 +166,19 @@ await t.test('a database that cannot be used: a clear message, nothing changed, 
     test.teardown(() => holder.close())
     await refused(test, workspace, /❌ the database .*agent\.db is held by another process/)
   })
+  await group.test('held for a while only: the sync waits', async test => {
+    const workspace = fresh(test)
+    execute(workspace.database, agentTables)
+    const program = `const db = new (require('better-sqlite3'))(process.argv[1]); db.exec('BEGIN EXCLUSIVE')
+      console.log('held'); setTimeout(() => db.exec('ROLLBACK'), 2500)`
+    const holder = spawn(process.execPath, ['-e', program, workspace.database], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    test.teardown(() => holder.kill('SIGKILL'))
+    await once(holder.stdout, 'data')
+    expectStatus(test, await workspace.run('daily_candle_sync'), 0)
+    test.equal(storedCandles(workspace.database).length, candles)
+  })
   await group.test('a table of the same name that is something else', async test => {
     const workspace = fresh(test)
     execute(workspace.database, 'CREATE TABLE ohlcv_h4 (timestamp INTEGER, symbol TEXT, open REAL)')

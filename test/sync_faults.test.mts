@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { query, storedCandles } from './support/agent_database.ts'
+import { execute, query, storedCandles } from './support/agent_database.ts'
 import { expectStatus } from './support/command.ts'
 import { ReplayClock } from './support/exchange/clock.ts'
 import type { Fault, FaultRule } from './support/exchange/faults.ts'
 import { generatedSource } from './support/exchange/generated.ts'
 import { startReplay } from './support/exchange/replay.ts'
 import { type RowMutationName, rowMutations } from './support/exchange/row_mutations.ts'
+import type { KlineRow } from './support/exchange/source.ts'
 import { makeWorkspace } from './support/workspace.ts'
 
 // Each fault befalls one symbol of three (or the whole exchange), by the real command: what is said of it, what is
@@ -275,7 +276,9 @@ await t.test(
       await group.test(title, async test => {
         const [rule] = replay.setFaults([{ when: { ...when, path: 'klines', symbol: 'ETHUSDT' }, do: fault }])
         const workspace = makeWorkspace(test, { url: replay.url, symbols, now })
-        workspace.configure(sheet => Object.assign(sheet.sync, { request_timeout_seconds: 0.5 }))
+        if (fault.kind === 'stall') {
+          workspace.configure(sheet => Object.assign(sheet.sync, { request_timeout_seconds: 2 }))
+        }
         const ended = await workspace.run('daily_candle_sync', [])
 
         test.ok((rule?.fired ?? 0) > 0, 'the fault really happened')
@@ -329,7 +332,7 @@ await t.test('what is wrong with the whole exchange', async group => {
   await group.test('a clock hours ahead: no forming candle is stored, and it says so', async test => {
     const rule: FaultRule = { when: { path: 'time' }, do: { kind: 'clockOffset', ms: 5 * 3_600_000 } }
     const { ended, workspace } = await fresh(test, [rule])
-    expectStatus(test, ended, 0)
+    expectStatus(test, ended, 2)
     test.match(
       ended.stdout,
       /the exchange's clock is 5 h ahead of this machine's; only candles that are closed by both/,
@@ -341,12 +344,85 @@ await t.test('what is wrong with the whole exchange', async group => {
   await group.test('a clock hours behind: what it calls closed is stored, and it says so', async test => {
     const rule: FaultRule = { when: { path: 'time' }, do: { kind: 'clockOffset', ms: -5 * 3_600_000 } }
     const { ended, workspace } = await fresh(test, [rule])
-    expectStatus(test, ended, 0)
+    expectStatus(test, ended, 2)
     test.match(ended.stdout, /the exchange's clock is 5 h behind this machine's/)
     test.equal(
       Math.max(...storedCandles(workspace.database).map(row => row.timestamp)),
       lastClosed - 2 * step + step,
     )
+  })
+
+  await group.test('an old hole in its history does not keep fresh candles out', async test => {
+    const { workspace, ended } = await fresh(test, [], ['--since', '2024-01-01'])
+    expectStatus(test, ended, 0)
+    // what is stored lacks two candles that the exchange does not have either: one far back, one among the newest
+    const holes = [lastClosed - 600 * step, lastClosed - 5 * step]
+    execute(workspace.database, `DELETE FROM ohlcv_h4 WHERE timestamp IN (${holes.join()})`)
+    execute(join(workspace.state, 'ops.db'), 'DELETE FROM candle_seals')
+    const without = (rows: KlineRow[]) => rows.filter(([time]) => !holes.includes(time))
+    replay.setFaults([{ when: { path: 'klines' }, do: { kind: 'rows', mutate: without } }])
+    const tomorrow = '2024-05-06T01:00:00Z'
+    replay.clock.set(tomorrow)
+    const later = await workspace.run('daily_candle_sync', ['--json'], { env: { CANDLEKEEP_NOW: tomorrow } })
+    replay.clock.set(now)
+    expectStatus(test, later, 2)
+    test.equal(later.json?.inserted, 3 * 6, 'all fresh candles are stored')
+    test.match(
+      later.stderr,
+      /BTCUSDT .*no candles where there must be some.*lacks 2024-01-25 20:00 UTC, 2024-05-04 00:00 UTC; the rest is stored/,
+    )
+  })
+
+  await group.test('no answer to where a symbol begins: that symbol is not called complete', async test => {
+    const { ended } = await fresh(test, [
+      { when: { path: 'klines', symbol: 'ETHUSDT' }, do: { kind: 'emptyPage' } },
+    ])
+    expectStatus(test, ended, 2)
+    test.match(ended.stdout, /ETHUSDT .*the exchange has no closed candle of it yet/)
+  })
+
+  await group.test('a backfill whose beginning is not answered is not called complete', async test => {
+    const { workspace, ended } = await fresh(test, [])
+    expectStatus(test, ended, 0)
+    execute(join(workspace.state, 'ops.db'), 'DELETE FROM first_candles')
+    replay.setFaults([{ when: { path: 'klines', symbol: 'ETHUSDT' }, do: { kind: 'emptyPage' } }])
+    const backfill = await workspace.run('daily_candle_sync', ['--since', '2024-01-01'])
+    expectStatus(test, backfill, 2)
+    test.match(backfill.stdout, /ETHUSDT .*no candles where there must be some/)
+  })
+
+  await group.test(
+    'a list of symbols with an entry that is none is a bad answer, not a defect',
+    async test => {
+      const info = { rateLimits: [null], symbols: [null, { symbol: 'BTCUSDT', status: 'TRADING' }] }
+      const { ended } = await fresh(test, [
+        { when: { path: 'exchangeInfo' }, do: { kind: 'status', status: 200, json: info } },
+      ])
+      expectStatus(test, ended, 1)
+      test.match(ended.stdout, /❌ a bad answer with status 200: an entry that is no symbol/)
+      test.notMatch(ended.stdout, /defect/)
+    },
+  )
+
+  await group.test('when a run fails, it does not go on asking', async test => {
+    const refuse: FaultRule = { when: { path: 'time' }, do: { kind: 'named', name: 'geo-451' } }
+    const wait: FaultRule = {
+      when: { path: 'exchangeInfo' },
+      do: { kind: 'named', name: 'rate-429-futures', retryAfter: 600 },
+    }
+    const { ended } = await fresh(test, [refuse, wait])
+    expectStatus(test, ended, 1)
+    test.equal(replay.requests.length, 2, 'and ends, ten minutes before it would have asked again')
+  })
+
+  await group.test('symbols --fix refuses to empty the list', async test => {
+    const { workspace } = await fresh(test, [])
+    workspace.configure(sheet => (sheet.sync.symbols = ['AAAUSDT', 'BBBUSDT', 'CCCUSDT', 'BTCUSDT']))
+    const before = readFileSync(workspace.file, 'utf8')
+    const fixed = await workspace.run('symbols', ['--fix'])
+    expectStatus(test, fixed, 1)
+    test.match(fixed.stdout, /only 1 of 4 symbols would be left: nothing was written/)
+    test.equal(readFileSync(workspace.file, 'utf8'), before)
   })
 
   await group.test('a ban: everything stops at once, and no later run asks before it ends', async test => {

@@ -20,7 +20,8 @@ export function openBanMemory(state: string, exchange: string): BanMemory {
     until: () => read(file)[exchange],
     remember(until) {
       mkdirSync(dirname(file), { recursive: true })
-      replaceFile(file, JSON.stringify({ ...read(file), [exchange]: until }))
+      const known = read(file)
+      replaceFile(file, JSON.stringify({ ...known, [exchange]: Math.max(until, known[exchange] ?? 0) }))
     },
   }
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../job/clock.ts'
 import type { Config } from '../job/config.ts'
-import { UserError } from '../job/errors.ts'
+import { messageOf, UserError } from '../job/errors.ts'
 import type { Log } from '../job/log.ts'
 import { formatDuration, formatTime } from '../job/time.ts'
 import { type BanMemory, openBanMemory } from './ban.ts'
@@ -79,13 +79,13 @@ export class Exchange {
     this.#client.catch(() => undefined)
   }
 
-  /** The exchange's clock, in milliseconds since the epoch. */
-  async time(troubles: string[] = []): Promise<number> {
+  /** The exchange's clock: milliseconds since the epoch, and how far it is ahead of ours. */
+  async time(troubles: string[] = []): Promise<{ serverTime: number; skew: number }> {
     return this.#ask('time', troubles, async client => {
       const { serverTime } = objectIn(await client.fapiPublicGetTime())
       if (typeof serverTime !== 'number' || !Number.isFinite(serverTime)) throw badAnswer('no time in it')
       this.#pacer.learn({ serverTime: serverTime + this.#transitMs / 2 })
-      return serverTime
+      return { serverTime, skew: serverTime - this.#options.clock.now() }
     })
   }
 
@@ -94,9 +94,10 @@ export class Exchange {
     return this.#ask('exchangeInfo', troubles, async client => {
       const { symbols, rateLimits } = objectIn(await client.fapiPublicGetExchangeInfo())
       if (!Array.isArray(symbols) || symbols.length === 0) throw badAnswer('no symbols in it')
+      if (!symbols.every(isContract)) throw badAnswer('an entry that is no symbol')
       const limit = weightLimit(rateLimits)
       if (limit !== undefined) this.#pacer.learn({ limit })
-      return (symbols as Contract[]).map(({ symbol, status, baseAsset, quoteAsset }) => {
+      return symbols.map(({ symbol, status, baseAsset, quoteAsset }) => {
         return { symbol, status, baseAsset, quoteAsset }
       })
     })
@@ -144,12 +145,13 @@ export class Exchange {
           tries.push({ message: error.message, wait: again ? wait : undefined })
           log.info(`${what}: ${error.message}`, {
             kind: error.kind,
-            status: error.status,
+            status: error.httpStatus,
             wait: again ? wait : null,
           })
           if (!again) throw error
           counts[error.kind] = (counts[error.kind] ?? 0) + 1
           this.usage.retries += 1
+          if (error.kind === 'rate_limit') this.#pacer.pauseUntil(clock.now() + wait)
           await clock.sleep(wait, signal)
         }
       }
@@ -168,7 +170,7 @@ export class Exchange {
     const settle = await this.#pacer.take(weight, giveUpAt, signal)
     this.usage.requests += 1
     this.usage.weight += weight
-    const timeoutMs = config.sync.request_timeout_seconds * 1000
+    const timeoutMs = Math.ceil(config.sync.request_timeout_seconds * 1000)
     const sent = clock.now()
     let used: number | undefined
     try {
@@ -196,9 +198,18 @@ export class Exchange {
     if (failure.kind === 'rate_limit' || failure.kind === 'ban') this.#pacer.pauseUntil(until)
     if (failure.kind === 'ban') {
       log.error(`the exchange bans this address until ${formatTime(until)}: all requests stop`)
-      this.#bans.remember(until)
+      this.#rememberBan(until)
     }
     return failure
+  }
+
+  /** A ban that cannot be written down is still kept by this run. */
+  #rememberBan(until: number): void {
+    try {
+      this.#bans.remember(until)
+    } catch (error) {
+      this.#options.log.error(`the ban cannot be remembered for later runs: ${messageOf(error)}`)
+    }
   }
 
   #heedRememberedBan(): void {
@@ -255,10 +266,16 @@ function weightOf(url: URL): number {
   return url.pathname.endsWith('/klines') ? klinesWeight(Number(url.searchParams.get('limit'))) : infoWeight
 }
 
+function isContract(entry: unknown): entry is Contract {
+  const { symbol, status } = (entry ?? {}) as Partial<Record<string, unknown>>
+  return typeof symbol === 'string' && typeof status === 'string'
+}
+
 /** The weight a minute from exchangeInfo's `rateLimits`; undefined where it has none. */
 function weightLimit(rateLimits: unknown): number | undefined {
   if (!Array.isArray(rateLimits)) return undefined
-  for (const { rateLimitType, interval, intervalNum, limit } of rateLimits as Record<string, unknown>[]) {
+  for (const entry of rateLimits as unknown[]) {
+    const { rateLimitType, interval, intervalNum, limit } = (entry ?? {}) as Record<string, unknown>
     if (rateLimitType === 'REQUEST_WEIGHT' && interval === 'MINUTE' && intervalNum === 1) {
       return typeof limit === 'number' && limit > 0 ? limit : undefined
     }

@@ -91,10 +91,10 @@ function plainText(body: string): string {
   return text.trim().slice(0, 80)
 }
 
-/** `Retry-After`, in milliseconds; undefined where it is not a number of seconds: an empty one would be no wait. */
+/** `Retry-After`, in milliseconds; undefined where it is not a number of seconds: none, or 0, is no wait at all. */
 function waitAsked(headers: Answer['headers']): number | undefined {
   const seconds = headers.get('retry-after') ?? ''
-  return /^\d{1,9}$/.test(seconds) ? Number(seconds) * 1000 : undefined
+  return /^[1-9]\d{0,8}$/.test(seconds) ? Number(seconds) * 1000 : undefined
 }
 
 /** How long a ban lasts; one without an end is taken for the shortest that Binance gives, two minutes. */

@@ -4,7 +4,7 @@ import { ExchangeFailure } from './failure.ts'
 import { type Interval, intervals } from './intervals.ts'
 import type { SymbolPlan } from './planner.ts'
 import { clipFrom, countIn, type Range } from './range.ts'
-import { type RejectedRow, validateRows } from './validate.ts'
+import { type RejectedRow, type ValidatedPage, validateRows } from './validate.ts'
 import { pageLimit } from './weight.ts'
 
 export type Fetched = {
@@ -38,46 +38,66 @@ export async function fetchSymbol(
     failure: undefined,
   }
 
-  /** Rows within `range`, judged; `fetched` gets what is wrong with them. */
-  async function page(range: Range, limit: number, mayBeEmpty: boolean): Promise<Candle[]> {
+  /** A page within `range`, judged; `fetched` gets what is wrong with it. */
+  async function page(range: Range, limit: number, mayBeEmpty: boolean): Promise<ValidatedPage> {
     const question = { symbol, interval, range, limit, mayBeEmpty }
-    const { candles, rejected } = validateRows(await exchange.klines(question, fetched.troubles), range, step)
-    fetched.rejected.push(...rejected)
-    return candles
+    const judged = validateRows(await exchange.klines(question, fetched.troubles), range, step)
+    fetched.rejected.push(...judged.rejected)
+    return judged
   }
 
   /**
    * The oldest candle that there is: exchangeInfo's `onboardDate` is not it, and an empty page before the listing
-   * could not be told from one that lacks its candles. undefined: the symbol has no closed candle yet.
+   * could not be told from one that lacks its candles.
    */
-  async function findFirstCandle(): Promise<number | undefined> {
-    const [first] = await page({ from: 0, to: lastClosed }, 1, true)
-    if (first === undefined && fetched.rejected.length > 0) {
-      throw new ExchangeFailure('rejected', 'its first candle is not valid')
-    }
-    return first?.openTime
+  async function findFirstCandle(): Promise<number> {
+    const { candles, rejected } = await page({ from: 0, to: lastClosed }, 1, stored === undefined)
+    const [first] = candles
+    if (first !== undefined) return first.openTime
+    throw new ExchangeFailure(
+      'rejected',
+      rejected.length > 0 ? 'its first candle is not valid' : 'the exchange has no closed candle of it yet',
+    )
   }
 
-  async function fetchRange(range: Range): Promise<void> {
+  async function fetchRange(range: Range): Promise<Candle[]> {
+    const candles: Candle[] = []
     for (let from = range.from; from <= range.to; ) {
       const limit = pageLimit(countIn({ from, to: range.to }, step))
-      const candles = await page({ from, to: range.to }, limit, false)
-      fetched.candles.push(...candles)
-      // a page without a single good row is passed over: what it should have held is missing
-      from = (candles.at(-1)?.openTime ?? from + (limit - 1) * step) + step
+      const judged = await page({ from, to: range.to }, limit, false)
+      candles.push(...judged.candles)
+      // a page without a row that can be placed is passed over: what it should have held is missing
+      from = (judged.reached ?? from + (limit - 1) * step) + step
     }
+    return candles
+  }
+
+  /** The newest range first, and one that fails does not keep the others out: fresh candles matter most. */
+  async function fetchAll(): Promise<void> {
+    for (const range of fetched.ranges.toReversed()) {
+      try {
+        fetched.candles.unshift(...(await fetchRange(range)))
+      } catch (error) {
+        note(error)
+        if (fetched.failure?.kind === 'refused' || fetched.failure?.kind === 'ban') return
+      }
+    }
+  }
+
+  function note(error: unknown): void {
+    if (!(error instanceof ExchangeFailure)) throw error
+    fetched.failure ??= error
+    if (fetched.troubles.length === 0) fetched.troubles.push(error.message)
   }
 
   try {
     const reachesBack = ranges.some(({ from }) => stored === undefined || from < stored.first)
     if (reachesBack && firstCandle === undefined) fetched.firstCandle = await findFirstCandle()
-    const earliest = fetched.firstCandle ?? stored?.first ?? Number.POSITIVE_INFINITY
-    fetched.ranges = ranges.map(range => clipFrom(range, earliest)).filter(range => range !== undefined)
-    for (const range of fetched.ranges) await fetchRange(range)
   } catch (error) {
-    if (!(error instanceof ExchangeFailure)) throw error
-    fetched.failure = error
-    if (fetched.troubles.length === 0) fetched.troubles.push(error.message)
+    note(error)
   }
+  const earliest = fetched.firstCandle ?? stored?.first ?? Number.POSITIVE_INFINITY
+  fetched.ranges = ranges.map(range => clipFrom(range, earliest)).filter(range => range !== undefined)
+  await fetchAll()
   return fetched
 }

@@ -52,23 +52,22 @@ const tolerableSkew = minute
 export async function planSync(tools: SyncTools, wishes: SyncWishes): Promise<SyncPlan> {
   const { exchange, store, records, context, step } = tools
   const troubles: string[] = []
-  const [serverTime, contracts] = await Promise.all([exchange.time(troubles), exchange.contracts(troubles)])
-  const now = context.clock.now()
-  const skew = serverTime - now
+  const [{ skew }, contracts] = await Promise.all([exchange.time(troubles), exchange.contracts(troubles)])
   if (Math.abs(skew) > tolerableSkew) troubles.push(describeSkew(skew))
   // taken for closed too early, a candle would be stored half-formed: of two clocks the later one is not trusted
-  const lastClosed = lastClosedOpenTime(Math.min(serverTime, now), step)
+  const lastClosed = lastClosedOpenTime(context.clock.now() + Math.min(0, skew), step)
 
   const judged = judgeSymbols(wishes.symbols, contracts)
-  const survey = store.survey(lastClosed)
   const seals = records.seals()
   const firstCandles = records.firstCandles()
-  const symbols = judged
-    .filter(({ verdict }) => verdict === 'trading')
-    .map(({ symbol }) => {
+  const tradable = judged.filter(({ verdict }) => verdict === 'trading')
+  const symbols = await store.whenFree(() => {
+    const survey = store.survey(lastClosed)
+    return tradable.map(({ symbol }) => {
       const known = { stored: survey.get(symbol), firstCandle: firstCandles.get(symbol) }
       return planSymbol(tools, wishes, { symbol, lastClosed, seals, ...known })
     })
+  })
   const untradable = judged.filter(({ verdict }) => verdict !== 'trading')
   return { lastClosed, skew, symbols, untradable, troubles, seals }
 }

@@ -5,8 +5,14 @@ import type { KeptSeal, KeptSeals, Seal } from './seals.ts'
 import type { Revision } from './store.ts'
 import type { RejectedRow } from './validate.ts'
 
-/** A seal that a commit brings: `month` of `symbol` becomes `seal`. */
-export type SealChange = { symbol: string; month: string; seal: Seal }
+/** A seal that a commit brings. */
+export type SealChange = {
+  symbol: string
+  month: string
+  /** The kept seal, confirmed or pending, that the candles match before the commit; undefined: none. */
+  before: Seal | undefined
+  seal: Seal
+}
 
 /** What a commit has to leave in the history, before it happens. */
 export type CommitRecord = {
@@ -100,12 +106,15 @@ export class CandleRecords {
       }
       const pend = database.prepare(
         `INSERT INTO candle_seals (interval, symbol, month, pending_last, pending_digest, sealed_at)
-         VALUES (?, ?, ?, ?, ?, ?)
+         VALUES (@interval, @symbol, @month, @last, @digest, @now)
          ON CONFLICT (interval, symbol, month) DO UPDATE
-         SET pending_last = excluded.pending_last, pending_digest = excluded.pending_digest`,
+         SET last = coalesce(@lastBefore, last), digest = coalesce(@digestBefore, digest),
+           pending_last = @last, pending_digest = @digest`,
       )
-      for (const { symbol, month, seal } of seals) {
-        pend.run(this.#interval, symbol, month, seal.last, seal.digest, now)
+      // a pending seal that turned out to hold is confirmed here: overwritten, it would be missed if this commit fails
+      for (const { symbol, month, before, seal } of seals) {
+        const was = { lastBefore: before?.last ?? null, digestBefore: before?.digest ?? null }
+        pend.run({ interval: this.#interval, symbol, month, ...seal, ...was, now })
       }
     })
   }

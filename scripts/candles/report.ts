@@ -1,7 +1,7 @@
 import type { ChalkInstance } from 'chalk'
 import type { Outcome } from '../job/job.ts'
 import { formatDuration, formatTime } from '../job/time.ts'
-import type { Interval } from './intervals.ts'
+import { type Interval, intervals } from './intervals.ts'
 import type { SymbolPlan, SyncPlan } from './planner.ts'
 import type { Range } from './range.ts'
 import type { JudgedSymbol } from './symbols.ts'
@@ -11,21 +11,24 @@ export type ReportOptions = {
   colour: ChalkInstance
   interval: Interval
   /** Whether the run was about all that is configured: one about less does not count as the daily sync. */
-  whole: boolean
+  everything: boolean
   minSuccessRatio: number
   elapsedMs: number
 }
 
 /** How a sync went: a line for each thing that is not as it should be, and the verdict. */
 export function reportSync(sync: SyncResult, options: ReportOptions): Outcome {
-  const { colour, interval, whole, minSuccessRatio, elapsedMs } = options
+  const { colour, interval, everything, minSuccessRatio, elapsedMs } = options
   const { results, untradable, usage, lastClosed } = sync
   const complete = results.filter(({ status }) => status === 'complete').length
   const inserted = sum(results, result => result.inserted)
   const revised = sum(results, result => result.revised)
   const rejected = sum(results, result => result.rejected)
   const stored = results.some(({ status }) => status !== 'failed')
-  const outcome = complete === results.length && complete > 0 ? 'done' : stored ? 'partly' : 'failed'
+  // a clock that is a candle or more behind lets fresh candles pass for forming ones: that is no complete sync
+  const skewed = Math.abs(sync.skew) >= intervals[interval].step
+  const whole = complete === results.length && complete > 0 && !skewed
+  const outcome = whole ? 'done' : stored ? 'partly' : 'failed'
   const mark = { done: '✅', partly: '⚠️', failed: '❌' }[outcome]
   const paint = { done: colour.green, partly: colour.yellow, failed: colour.red }[outcome]
   const summary = [
@@ -48,7 +51,7 @@ export function reportSync(sync: SyncResult, options: ReportOptions): Outcome {
       tradable: results.length,
       complete,
       // whether the run counts as a sync: freshness is measured from the last one that did
-      counts: whole && complete > 0 && complete / results.length >= minSuccessRatio,
+      counts: everything && !skewed && complete > 0 && complete / results.length >= minSuccessRatio,
       inserted,
       revised,
       rejected,

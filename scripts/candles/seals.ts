@@ -56,9 +56,13 @@ export function seal(candles: Candle[]): Seal | undefined {
 }
 
 /** Whether the stored candles of a month are what its seal says, before or after a commit that was under way. */
-export function matchesSeal({ sealed, pending }: KeptSeal, candles: Candle[]): boolean {
-  if (sealed === undefined) return true
-  return [sealed, pending].some(expected => {
+export function matchesSeal(kept: KeptSeal, candles: Candle[]): boolean {
+  return kept.sealed === undefined || matchingSeal(kept, candles) !== undefined
+}
+
+/** Which of the two states of a seal the stored candles of a month are in; undefined: neither. */
+export function matchingSeal({ sealed, pending }: KeptSeal, candles: Candle[]): Seal | undefined {
+  return [sealed, pending].find(expected => {
     if (expected === undefined) return false
     const found = seal(candles.filter(({ openTime }) => openTime <= expected.last))
     return found?.last === expected.last && found.digest === expected.digest

@@ -8,7 +8,7 @@ import { type Interval, intervals } from './intervals.ts'
 import type { Stored } from './plan.ts'
 import type { Range } from './range.ts'
 import { asStoreError } from './store_errors.ts'
-import { busyStepMs, inTransaction, type Patience } from './transaction.ts'
+import { busyStepMs, inTransaction, type Patience, whenFree } from './transaction.ts'
 
 /** What is to be stored of a symbol: candles in ascending order, each once. */
 export type Batch = { symbol: string; candles: Candle[] }
@@ -95,27 +95,38 @@ export class CandleStore {
     database.pragma(`cache_size = ${-smallCacheKb}`)
     // a transaction that outgrows the cache would otherwise lock readers out before it commits
     database.pragma('cache_spill = OFF')
-    if (hasTable(database, this.#table)) checkTable(database, this.#table)
-    else if (!readOnly)
+    const there = await whenFree(this.#patience, () => {
+      if (!hasTable(database, this.#table)) return false
+      checkTable(database, this.#table)
+      return true
+    })
+    if (!there && !readOnly)
       await inTransaction(database, this.#patience, () => createTable(database, this.#table))
+  }
+
+  /** Runs `action`, which reads from this store, and again while another process is in the way. */
+  async whenFree<T>(action: () => T): Promise<T> {
+    try {
+      return await whenFree(this.#patience, action)
+    } catch (error) {
+      throw asStoreError(error, this.#database.name)
+    }
   }
 
   /** What is stored of each symbol up to `lastClosed`, by symbol. */
   survey(lastClosed: number): Map<string, Survey> {
-    return this.#reading(() => {
-      if (!hasTable(this.#database, this.#table)) return new Map<string, Survey>()
-      const rows = this.#database
-        .prepare(
-          `SELECT symbol, count(*) AS count, sum(timestamp % ? <> 0) AS offGrid,
+    if (!hasTable(this.#database, this.#table)) return new Map<string, Survey>()
+    const rows = this.#database
+      .prepare(
+        `SELECT symbol, count(*) AS count, sum(timestamp % ? <> 0) AS offGrid,
              min(timestamp) AS first, max(timestamp) AS last
            FROM ${this.#table} WHERE timestamp <= ? GROUP BY symbol`,
-        )
-        .all(this.#step, lastClosed) as (Omit<Survey, 'gaps'> & { symbol: string })[]
-      const surveys = rows.map(
-        ({ symbol, ...row }) => [symbol, this.#withGaps(symbol, row, lastClosed)] as const,
       )
-      return new Map(surveys.filter(([, { count }]) => count > 0))
-    })
+      .all(this.#step, lastClosed) as (Omit<Survey, 'gaps'> & { symbol: string })[]
+    const surveys = rows.map(
+      ({ symbol, ...row }) => [symbol, this.#withGaps(symbol, row, lastClosed)] as const,
+    )
+    return new Map(surveys.filter(([, { count }]) => count > 0))
   }
 
   /** Only where the count does not fit is each open time looked at. */
@@ -144,20 +155,18 @@ export class CandleStore {
 
   /** Stored candles of a symbol within a range, ascending. */
   candles(symbol: string, { from, to }: Range): Candle[] {
-    return this.#reading(() => {
-      if (!hasTable(this.#database, this.#table)) return []
-      // a short range is found by its times, a long one by the symbol's index: the unary plus rules that index out
-      const short = (to - from) / this.#step < 1000
-      const rows = this.#database
-        .prepare(
-          `SELECT timestamp, open, high, low, close, volume, quote_volume, trades_count FROM ${this.#table}
+    if (!hasTable(this.#database, this.#table)) return []
+    // a short range is found by its times, a long one by the symbol's index: the unary plus rules that index out
+    const short = (to - from) / this.#step < 1000
+    const rows = this.#database
+      .prepare(
+        `SELECT timestamp, open, high, low, close, volume, quote_volume, trades_count FROM ${this.#table}
            WHERE ${short ? '+symbol' : 'symbol'} = ? AND timestamp BETWEEN ? AND ? ORDER BY timestamp`,
-        )
-        .raw()
-        .all(symbol, from, to) as Row[]
-      return rows.map(([openTime, open, high, low, close, volume, quoteVolume, trades]) => {
-        return { openTime, open, high, low, close, volume, quoteVolume, trades }
-      })
+      )
+      .raw()
+      .all(symbol, from, to) as Row[]
+    return rows.map(([openTime, open, high, low, close, volume, quoteVolume, trades]) => {
+      return { openTime, open, high, low, close, volume, quoteVolume, trades }
     })
   }
 
@@ -217,14 +226,6 @@ export class CandleStore {
     for (const { new: candle } of revisions) {
       const [time, , ...values] = valuesOf(symbol, [candle], 0, 1)
       update.run(...values, time, symbol)
-    }
-  }
-
-  #reading<T>(action: () => T): T {
-    try {
-      return action()
-    } catch (error) {
-      throw asStoreError(error, this.#database.name)
     }
   }
 

@@ -47,7 +47,7 @@ export function asStoreError(error: unknown, file: string): unknown {
   const meaning = meanings.find(([prefix]) => known.startsWith(prefix))
   if (meaning === undefined) return error
   const [, what, hint] = meaning
-  return new UserError(`the database ${file} ${what} (${known}); nothing was lost`, {
+  return new UserError(`the database ${file} ${what} (${known})`, {
     hint: hint.replace('FILE', file),
     cause: error,
   })

@@ -1,3 +1,4 @@
+import leven from 'leven'
 import { nearest } from '../job/nearest.ts'
 import type { Contract } from './exchange.ts'
 import { latinSpellings } from './lookalikes.ts'
@@ -91,12 +92,12 @@ function successorOf(
 function nearestSymbol(symbol: string, trading: string[]): string | undefined {
   const { coin, quote } = parts(symbol) ?? {}
   if (coin === undefined || quote === undefined) return nearest(symbol, trading)
-  const coins = trading.map(parts).filter(other => other?.quote === quote)
-  const meant = nearest(
-    coin,
-    coins.map(other => other?.coin ?? ''),
-  )
-  return meant === undefined ? undefined : meant + quote
+  const coins = trading.flatMap(name => parts(name) ?? []).filter(other => other.quote === quote)
+  const names = coins.map(other => other.coin)
+  const meant = nearest(coin, names)
+  // in a name of three letters, one may be wrong: two would make anything of it
+  if (meant === undefined || leven(coin.toUpperCase(), meant) > Math.max(1, coin.length / 3)) return undefined
+  return meant + quote
 }
 
 function parts(symbol: string): { coin: string; quote: string } | undefined {

@@ -49,7 +49,7 @@ export async function carryOut(tools: SyncTools, plan: SyncPlan, progress: Progr
       concurrency: sync.concurrency,
       signal: context.signal,
     })
-    sealTheRest(tools, plan)
+    await sealTheRest(tools, plan)
     return { ...plan, results: ordered, usage: exchange.usage }
   } catch (error) {
     if (!(error instanceof UserError)) throw error
@@ -73,7 +73,7 @@ async function syncSymbol(
   if (fetched.firstCandle !== undefined && plan.firstCandle === undefined) {
     records.rememberFirstCandle(plan.symbol, fetched.firstCandle)
   }
-  const result = judge(tools, plan, fetched, stored)
+  const result = await judge(tools, plan, fetched, stored)
   const { symbol, status, ...figures } = result
   // the history keeps revisions too; the log has them where the history could not be written
   const revisions = stored.revisions.map(revision => ({ old: revision.old, new: revision.new }))
@@ -88,18 +88,20 @@ async function syncSymbol(
 }
 
 /** What became of a symbol, by what the store now holds. */
-function judge(
+async function judge(
   { store, step }: SyncTools,
   plan: SymbolPlan,
   fetched: Fetched,
   stored: StoredBatch,
-): SymbolResult {
+): Promise<SymbolResult> {
   const { symbol, suspect } = plan
   const offGrid = plan.stored?.offGrid ?? 0
-  const missing = fetched.ranges.flatMap(range => {
-    const present = new Set(store.candles(symbol, range).map(({ openTime }) => openTime))
-    return missingIn([range], present, step)
-  })
+  const missing = await store.whenFree(() =>
+    fetched.ranges.flatMap(range => {
+      const present = new Set(store.candles(symbol, range).map(({ openTime }) => openTime))
+      return missingIn([range], present, step)
+    }),
+  )
   const untouched = stored.inserted.length + stored.revisions.length + stored.unchanged === 0
   const lacking = fetched.failure !== undefined || missing.length > 0
   return {
@@ -127,17 +129,22 @@ function describeRejected({ rejected }: Fetched): string[] {
 }
 
 /** Seals months that nobody has sealed yet: those of a database that was there before candlekeep. */
-function sealTheRest({ store, records, step }: SyncTools, { symbols, seals, lastClosed }: SyncPlan): void {
+async function sealTheRest(tools: SyncTools, { symbols, seals, lastClosed }: SyncPlan): Promise<void> {
+  const { store, records, step, context } = tools
   for (const { symbol, stored } of symbols) {
     if (stored === undefined) continue
-    const sealed = seals.get(symbol)
-    const changes = monthsIn({ from: stored.first, to: stored.last })
-      .filter(month => !sealed?.has(month))
-      .flatMap(month => {
+    const months = monthsIn({ from: stored.first, to: stored.last })
+    const unsealed = months.filter(month => seals.get(symbol)?.get(month)?.sealed === undefined)
+    if (unsealed.length === 0) continue
+    // reading a whole history takes its time: between two symbols the run can be stopped
+    await context.clock.sleep(0, context.signal)
+    const changes = await store.whenFree(() =>
+      unsealed.flatMap(month => {
         const { from, to } = monthRange(month, step)
         const found = seal(store.candles(symbol, { from, to: Math.min(to, lastClosed) }))
-        return found === undefined ? [] : [{ symbol, month, seal: found }]
-      })
+        return found === undefined ? [] : [{ symbol, month, before: undefined, seal: found }]
+      }),
+    )
     records.prepare({ revisions: [], rejected: [], seals: changes })
     records.confirm(changes)
   }

@@ -37,6 +37,9 @@ export async function openTools(
 ): Promise<SyncTools> {
   const { run, config, clock, signal, log, history } = context
   const { sync, paths } = config
+  // what is still under way when the tools are closed has to end with them, not go on beside the next run
+  const closed = new AbortController()
+  const either = AbortSignal.any([signal, closed.signal])
   const store = await CandleStore.open({
     file: paths.database,
     interval,
@@ -44,14 +47,15 @@ export async function openTools(
     readOnly,
     busyMs: sync.database_busy_seconds * 1000,
     clock,
-    signal,
+    signal: either,
   })
   try {
     // waits of the exchange end a little before the deadline, so that there is time to say what happened
     const giveUpAt = clock.now() + sync.timeout_minutes * minute * 0.95
-    const exchange = new Exchange({ config, clock, signal, log, giveUpAt })
+    const exchange = new Exchange({ config, clock, signal: either, log, giveUpAt })
     const records = new CandleRecords(history, interval, run, () => clock.now())
     const close = () => {
+      closed.abort(new Error('the sync is over'))
       exchange.close()
       store.close()
     }

@@ -35,7 +35,8 @@ export async function inTransaction<T>(
   }
 }
 
-async function whileBusy(until: number, { clock, signal }: Patience, action: () => void): Promise<void> {
+/** Runs `action`; while another process is in the way, again and again until `until` (`performance.now()`). */
+async function whileBusy<T>(until: number, { clock, signal }: Patience, action: () => T): Promise<T> {
   for (;;) {
     try {
       return action()
@@ -44,4 +45,9 @@ async function whileBusy(until: number, { clock, signal }: Patience, action: () 
       await clock.sleep(busyStepMs / 4, signal)
     }
   }
+}
+
+/** Runs `action`, which only reads, and again while another process is in the way. */
+export function whenFree<T>(patience: Patience, action: () => T): Promise<T> {
+  return whileBusy(performance.now() + patience.busyMs, patience, action)
 }

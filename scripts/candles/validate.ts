@@ -4,7 +4,12 @@ import type { Range } from './range.ts'
 /** A row that is not stored: as it came, and why. */
 export type RejectedRow = { raw: string; reason: string }
 
-export type ValidatedPage = { candles: Candle[]; rejected: RejectedRow[] }
+export type ValidatedPage = {
+  candles: Candle[]
+  rejected: RejectedRow[]
+  /** Newest open time within the range that any row names, a rejected one too: how far the page reaches. */
+  reached: number | undefined
+}
 
 /** Prices and volumes come as decimal strings, times and counts as whole numbers (Binance futures REST, klines). */
 const decimal = /^-?\d+(\.\d+)?$/
@@ -18,10 +23,13 @@ export function validateRows(rows: readonly unknown[], { from, to }: Range, step
   const candles: Candle[] = []
   const rejected: RejectedRow[] = []
   let previous = Number.NEGATIVE_INFINITY
+  let reached: number | undefined
   const doubtful = differingTwins(rows)
 
   for (const row of rows) {
     const candle = parseRow(row)
+    const time = Array.isArray(row) ? numberFrom(row[0]) : Number.NaN
+    if (time % step === 0 && time >= from && time <= to) reached = Math.max(time, reached ?? time)
     const reason =
       typeof candle === 'string'
         ? candle
@@ -35,7 +43,7 @@ export function validateRows(rows: readonly unknown[], { from, to }: Range, step
     candles.push(candle)
     previous = candle.openTime
   }
-  return { candles, rejected }
+  return { candles, rejected, reached }
 }
 
 /** The row as a candle, or what is wrong with its form. */

@@ -1,7 +1,15 @@
 import type { Candle } from './candle.ts'
 import type { Fetched } from './fetch.ts'
 import type { CandleRecords, SealChange } from './records.ts'
-import { type KeptSeal, type KeptSeals, matchesSeal, monthOf, monthRange, seal } from './seals.ts'
+import {
+  type KeptSeal,
+  type KeptSeals,
+  matchesSeal,
+  matchingSeal,
+  monthOf,
+  monthRange,
+  seal,
+} from './seals.ts'
 import type { CandleStore, StoredBatch } from './store.ts'
 import type { SyncTools } from './tools.ts'
 
@@ -109,7 +117,7 @@ export class CandleWriter {
         .map(candle => old.get(candle.openTime) ?? candle)
       const sound =
         kept === undefined || matchesSeal(kept, before) || now.every(({ openTime }) => read.has(openTime))
-      return sound ? [{ symbol, month, seal: changed }] : []
+      return sound ? [{ symbol, month, before: kept && matchingSeal(kept, before), seal: changed }] : []
     })
   }
 }

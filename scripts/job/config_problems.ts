@@ -2,7 +2,12 @@ import type { ErrorObject } from 'ajv'
 import { nearest } from './nearest.ts'
 
 /** One thing that is wrong with a configuration. */
-export type ConfigProblem = {
+export type ConfigProblem = Description & {
+  /** The keyword of the schema that was broken. */
+  rule: string
+}
+
+type Description = {
   /** JSON path: `sync.symbols[3]`; `` for the whole document. */
   path: string
   what: string
@@ -12,8 +17,9 @@ export type ConfigProblem = {
 
 /** Ajv's errors as a person needs them: where, what is wrong, and what was probably meant. */
 export function describeProblems(errors: ErrorObject[]): ConfigProblem[] {
-  return errors.map(error => {
-    return describe(error, jsonPath(error.instancePath))
+  return errors.flatMap(error => {
+    const descriptions = [describe(error, jsonPath(error.instancePath))].flat()
+    return descriptions.map(description => ({ ...description, rule: error.keyword }))
   })
 }
 
@@ -21,7 +27,7 @@ export function formatProblem({ path, what, hint }: ConfigProblem): string {
   return `${path === '' ? '' : `${path}: `}${what}${hint === undefined ? '' : ` — ${hint}`}`
 }
 
-function describe(error: ErrorObject, path: string): ConfigProblem {
+function describe(error: ErrorObject, path: string): Description | Description[] {
   const { keyword, params, data } = error
   const given = JSON.stringify(data)
   switch (keyword) {
@@ -44,17 +50,8 @@ function describe(error: ErrorObject, path: string): ConfigProblem {
         ...hintFor(converted(data, wanted)),
       }
     }
-    case 'uniqueItems': {
-      const [first, again] = [Number(params.j), Number(params.i)].sort((a, b) => a - b) as [number, number]
-      const value = JSON.stringify((data as unknown[])[first])
-      const hint =
-        path === 'sync.symbols' ? 'npx zx scripts/symbols.mts --fix takes duplicates out' : undefined
-      return {
-        path: `${path}[${again}]`,
-        what: `${value} stands at ${path}[${first}] already`,
-        ...(hint === undefined ? {} : { hint }),
-      }
-    }
+    case 'uniqueItems':
+      return describeDuplicates(data as unknown[], path)
     case 'minimum':
     case 'maximum':
     case 'exclusiveMinimum':
@@ -65,6 +62,19 @@ function describe(error: ErrorObject, path: string): ConfigProblem {
     default:
       return { path, what: `${given} ${error.message ?? keyword}` }
   }
+}
+
+/** Every entry that stands in the list before; Ajv itself names one pair. */
+function describeDuplicates(list: unknown[], path: string): Description[] {
+  const texts = list.map(entry => JSON.stringify(entry))
+  const hint = path === 'sync.symbols' ? 'npx zx scripts/symbols.mts --fix takes duplicates out' : undefined
+  return texts.flatMap((text, again) => {
+    const first = texts.indexOf(text)
+    if (first === again) return []
+    return [
+      { path: `${path}[${again}]`, what: `${text} stands at ${path}[${first}] already`, ...hintFor(hint) },
+    ]
+  })
 }
 
 /** What the patterns of the schema ask for, in words. */

@@ -26,6 +26,7 @@ export class History {
   #log: Log
   #clock: Clock
   #database: Database.Database
+  #readOnly: boolean
   #begunAnew = false
   /** What `begin` recorded, so that `finish` can record it again in a history that was begun anew in between. */
   #begun: BegunRun | undefined
@@ -34,11 +35,12 @@ export class History {
     this.#file = file
     this.#log = log
     this.#clock = clock
+    this.#readOnly = readOnly
     try {
       if (!readOnly) mkdirSync(dirname(file), { recursive: true })
       this.#database = readOnly ? connectForReading(file) : connect(file)
     } catch (error) {
-      this.#database = readOnly ? inMemory(error, log, 'read') : this.#substitute(error)
+      this.#database = this.#substitute(error)
     }
   }
 
@@ -65,6 +67,7 @@ export class History {
 
   /** What takes the place of a history that failed with `error`. */
   #substitute(error: unknown): Database.Database {
+    if (this.#readOnly) return inMemory(error, this.#log, 'read')
     if (!isDamage(error) || this.#begunAnew) return inMemory(error, this.#log)
     this.#begunAnew = true
     const aside = `${this.#file}.damaged-${fileStamp(this.#clock.now())}`

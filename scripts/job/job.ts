@@ -91,7 +91,7 @@ async function runInFrame<F extends Flags, W>(
   const recorded = definition.recorded(wishes)
   const lock = recorded ? holdLock(definition, config, clock) : undefined
   const log = openLog(recorded ? config.paths.logs : undefined, definition.name, clock, (level, text) => {
-    terminal.aside(level === 'error' ? terminal.colour.red(text) : terminal.colour.yellow(text))
+    terminal.aside(level === 'error' ? terminal.asideColour.red(text) : terminal.asideColour.yellow(text))
   })
   const history = History.open(config.paths.state, log, clock, { readOnly: !recorded })
   const heartbeat = recorded ? openHeartbeat(config.alerts.heartbeat.url_env, log) : undefined

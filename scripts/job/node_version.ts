@@ -1,4 +1,4 @@
-// Imported before anything that loads better-sqlite3: on an old Node its first `new Database()` kills the process
+// Judged before any database is opened: on an old Node better-sqlite3's first `new Database()` kills the process
 // without a word.
 const wanted = 24
 

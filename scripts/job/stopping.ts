@@ -14,7 +14,8 @@ export function whenToStop(deadlineMs: number, kill: (reason: Stopped) => void):
   let force: NodeJS.Timeout | undefined
 
   const stop = (reason: Stopped) => {
-    if (controller.signal.aborted) return kill(reason)
+    // what stopped it first is what is recorded
+    if (controller.signal.aborted) return kill(controller.signal.reason as Stopped)
     controller.abort(reason)
     force = setTimeout(() => kill(reason), graceMs)
   }

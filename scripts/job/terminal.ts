@@ -4,6 +4,8 @@ import { Chalk, type ChalkInstance } from 'chalk'
 export type Terminal = {
   /** Colours for the report; plain where its stream is no terminal or NO_COLOR is set. */
   colour: ChalkInstance
+  /** Colours for lines beside the report, which may go to a file while the report does not. */
+  asideColour: ChalkInstance
   /** A line of the report. */
   report(line: string): void
   /** A line beside the report: warnings, progress. */
@@ -34,9 +36,14 @@ export function openTerminal(json: boolean): Terminal {
     if (below !== '') draw(below)
   }
   return {
-    colour: new Chalk({ level: reportStream.isTTY && !process.env.NO_COLOR ? 1 : 0 }),
+    colour: colourFor(reportStream),
+    asideColour: colourFor(process.stderr),
     report: line => print(reportStream, line),
     aside: line => print(process.stderr, line),
     draw: live ? draw : undefined,
   }
+}
+
+function colourFor(stream: NodeJS.WriteStream): ChalkInstance {
+  return new Chalk({ level: stream.isTTY && !process.env.NO_COLOR ? 1 : 0 })
 }
