@@ -90,12 +90,12 @@ export class CandleStore {
 
   async #prepare(readOnly: boolean): Promise<void> {
     const database = this.#database
-    // in WAL mode better-sqlite3 defaults to NORMAL: a power cut could take back what was reported as stored
-    database.pragma('synchronous = FULL')
-    database.pragma(`cache_size = ${-smallCacheKb}`)
-    // a transaction that outgrows the cache would otherwise lock readers out before it commits
-    database.pragma('cache_spill = OFF')
     const there = await whenFree(this.#patience, () => {
+      // in WAL mode better-sqlite3 defaults to NORMAL: a power cut could take back what was reported as stored
+      database.pragma('synchronous = FULL')
+      database.pragma(`cache_size = ${-smallCacheKb}`)
+      // a transaction that outgrows the cache would otherwise lock readers out before it commits
+      database.pragma('cache_spill = OFF')
       if (!hasTable(database, this.#table)) return false
       checkTable(database, this.#table)
       return true
