@@ -51,10 +51,14 @@ export function checkTable(database: Database.Database, table: string): void {
   }
 }
 
-/** Takes `rows` times the nine values of a row: `timestamp, symbol, open …`. */
+/**
+ * Takes `rows` times the nine values of a row: `timestamp, symbol, open …`. A row that is there already takes the
+ * whole transaction back: for anything less, SQLite would keep a second journal for each statement, which costs a
+ * third of the speed.
+ */
 export function insertSql(table: string, rows: number): string {
   const values = Array(rows).fill(`(${columns.map(() => '?').join(',')})`)
-  return `INSERT INTO ${table} (${columns.join(', ')}) VALUES ${values.join(',')}`
+  return `INSERT OR ROLLBACK INTO ${table} (${columns.join(', ')}) VALUES ${values.join(',')}`
 }
 
 /** Takes the values that a row gets, then its `timestamp` and `symbol`. */

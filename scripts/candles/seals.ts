@@ -60,9 +60,12 @@ export function matchesSeal(kept: KeptSeal, candles: Candle[]): boolean {
   return kept.sealed === undefined || matchingSeal(kept, candles) !== undefined
 }
 
-/** Which of the two states of a seal the stored candles of a month are in; undefined: neither. */
+/**
+ * Which of the two states of a seal the stored candles of a month are in; undefined: neither. The pending one comes
+ * first: after a commit that only added candles, both match, and the older one says nothing of those.
+ */
 export function matchingSeal({ sealed, pending }: KeptSeal, candles: Candle[]): Seal | undefined {
-  return [sealed, pending].find(expected => {
+  return [pending, sealed].find(expected => {
     if (expected === undefined) return false
     const found = seal(candles.filter(({ openTime }) => openTime <= expected.last))
     return found?.last === expected.last && found.digest === expected.digest
