@@ -500,3 +500,22 @@ await t.test('clocks that are hours apart keep what is known of a minute in that
     test.equal(seen.length, 2, 'the next minute knows nothing of them')
   }
 })
+
+await t.test(
+  'the slower the answer that a clock was learnt from, the wider the berth of a minute’s end',
+  async test => {
+    // one second before the minute ends: a clock known to a quarter second is sure of the minute, one known to 1.4 s not
+    for (const [error, free] of [
+      [0, minute + 250],
+      [1275, 2 * minute + 1400],
+    ] as const) {
+      const { clock, pacer } = pacerFor({ budget: 10, into: 59 * second })
+      pacer.learn({ serverTime: clock.now(), error })
+      const settle = await pacer.take(10, Number.POSITIVE_INFINITY, forEver)
+      settle(undefined)
+      const seen = watch(clock, [pacer.take(1, Number.POSITIVE_INFINITY, forEver)])
+      await clock.run()
+      test.strictSame(seen, [free])
+    }
+  },
+)

@@ -84,7 +84,8 @@ export class Exchange {
     return this.#ask('time', troubles, async client => {
       const { serverTime } = objectIn(await client.fapiPublicGetTime())
       if (typeof serverTime !== 'number' || !Number.isFinite(serverTime)) throw badAnswer('no time in it')
-      this.#pacer.learn({ serverTime: serverTime + this.#transitMs / 2 })
+      const error = this.#transitMs / 2
+      this.#pacer.learn({ serverTime: serverTime + error, error })
       return { serverTime, skew: serverTime - this.#options.clock.now() }
     })
   }

@@ -23,10 +23,10 @@ export type WeightLimits = {
 }
 
 /**
- * How far the exchange's clock may be from what we take it for. A request within this of a minute's end may be
+ * How far the exchange's clock may be from what we take it for, at the least. A request within this of a minute's end may be
  * counted in either minute, so it is charged to both.
  */
-const uncertainty = 250
+const leastUncertainty = 250
 
 /** Of the limit, what is left free for another client's requests that we have not heard of yet. */
 const headroom = 0.05
@@ -37,6 +37,7 @@ export class WeightPacer {
   #limits: WeightLimits
   /** Exchange's clock minus ours, in milliseconds. */
   #offset = 0
+  #uncertainty = leastUncertainty
   #spent: Spent[] = []
   #counted: Counted = { sent: 0, used: 0 }
   #pausedUntil = 0
@@ -48,9 +49,15 @@ export class WeightPacer {
     this.#onWait = onWait
   }
 
-  /** Takes over what the exchange itself said: its clock and its limit. */
-  learn({ serverTime, limit }: { serverTime?: number; limit?: number }): void {
-    if (serverTime !== undefined) this.#setOffset(serverTime - this.#clock.now())
+  /**
+   * Takes over what the exchange itself said: its clock, to within `error` milliseconds (half of the time that the
+   * answer took), and its limit.
+   */
+  learn({ serverTime, error = 0, limit }: { serverTime?: number; error?: number; limit?: number }): void {
+    if (serverTime !== undefined) {
+      this.#setOffset(serverTime - this.#clock.now())
+      this.#uncertainty = Math.max(leastUncertainty, error + leastUncertainty / 2)
+    }
     if (limit !== undefined) this.#limits = { ...this.#limits, limit }
   }
 
@@ -91,7 +98,7 @@ export class WeightPacer {
   /** Answers overtake each other: of one minute the highest count is the newest. */
   #hear(told: Counted): void {
     const known = this.#counted
-    const age = windowOf(told.sent - uncertainty) - windowOf(known.sent - uncertainty)
+    const age = windowOf(told.sent - this.#uncertainty) - windowOf(known.sent - this.#uncertainty)
     if (age > 0) this.#counted = told
     if (age !== 0) return
     this.#counted = { sent: Math.max(told.sent, known.sent), used: Math.max(told.used, known.used) }
@@ -101,17 +108,17 @@ export class WeightPacer {
   #whenFree(weight: number, now: number): number {
     const there = now + this.#offset
     this.#forget(there)
-    const windows = [windowOf(there - uncertainty), windowOf(there + uncertainty)]
+    const windows = [windowOf(there - this.#uncertainty), windowOf(there + this.#uncertainty)]
     const full = windows.filter(window => !this.#fits(weight, window))
     if (full.length === 0) return now
-    return (Math.max(...full) + 1) * minute + uncertainty - this.#offset
+    return (Math.max(...full) + 1) * minute + this.#uncertainty - this.#offset
   }
 
   #fits(weight: number, window: number): boolean {
     const { limit, budgetRatio } = this.#limits
     const ours = this.#sum(window, () => true)
     const others =
-      windowOf(this.#counted.sent - uncertainty) === window
+      windowOf(this.#counted.sent - this.#uncertainty) === window
         ? Math.max(0, this.#counted.used - this.#sum(window, ({ answered }) => answered !== undefined))
         : 0
     // a weight larger than the whole budget must still go through, alone
@@ -123,8 +130,8 @@ export class WeightPacer {
     let sum = 0
     for (const request of this.#spent) {
       const { weight, sent, answered } = request
-      const last = windowOf((answered ?? this.#clock.now() + this.#offset) + uncertainty)
-      if (windowOf(sent - uncertainty) <= window && window <= last && which(request)) sum += weight
+      const last = windowOf((answered ?? this.#clock.now() + this.#offset) + this.#uncertainty)
+      if (windowOf(sent - this.#uncertainty) <= window && window <= last && which(request)) sum += weight
     }
     return sum
   }
@@ -132,7 +139,7 @@ export class WeightPacer {
   #forget(there: number): void {
     const oldest = windowOf(there) - 1
     this.#spent = this.#spent.filter(
-      ({ answered }) => answered === undefined || windowOf(answered + uncertainty) >= oldest,
+      ({ answered }) => answered === undefined || windowOf(answered + this.#uncertainty) >= oldest,
     )
   }
 
