@@ -11,6 +11,7 @@ import { skipWithoutPackages } from './support/debian.ts'
 import { ReplayClock } from './support/exchange/clock.ts'
 import { generatedSource } from './support/exchange/generated.ts'
 import { startReplay } from './support/exchange/replay.ts'
+import { leaveHotJournal } from './support/hot_journal.ts'
 import { seededRandom } from './support/random.ts'
 import { makeWorkspace, type Workspace } from './support/workspace.ts'
 
@@ -157,6 +158,20 @@ await t.test('a database that cannot be used: a clear message, nothing changed, 
     writeFileSync(workspace.database, bytes)
     await refused(test, workspace, /❌ the database .*agent\.db is damaged/)
   })
+  await group.test(
+    'with a transaction to roll back that was cut off, seen by a run that only looks',
+    async test => {
+      const workspace = fresh(test)
+      execute(workspace.database, agentTables)
+      const before = othersIn(workspace.database)
+      leaveHotJournal(workspace.database)
+      const looked = await workspace.run('daily_candle_sync', ['--dry-run'])
+      expectStatus(test, looked, 1)
+      test.match(looked.stdout, /a transaction to roll back.*a run without --dry-run/s)
+      expectStatus(test, await workspace.run('daily_candle_sync'), 0)
+      test.equal(othersIn(workspace.database), before, 'the real run rolls it back')
+    },
+  )
   await group.test('held by another process', async test => {
     const workspace = fresh(test)
     execute(workspace.database, agentTables)
@@ -266,7 +281,8 @@ await t.test(
           await delay(whole * (0.4 + 0.6 * random()))
           running.kill('SIGKILL')
           await running.ended
-          // opening it once rolls back what was under way, as the agent's next start would
+          // opening it for writing rolls back what was under way, as the agent's next start would
+          execute(workspace.database, 'SELECT count(*) FROM sqlite_master')
           const stored =
             query<{ count: number }>(
               workspace.database,

@@ -13,6 +13,11 @@ const meanings: [code: string, what: string, hint: string][] = [
   ],
   ['SQLITE_LOCKED', 'is locked', 'The next run makes up for this one.'],
   [
+    'SQLITE_READONLY_ROLLBACK',
+    'has a transaction to roll back that was cut off',
+    'Looking on may not write. Opening it once for writing does it: the agent, or a run without --dry-run.',
+  ],
+  [
     'SQLITE_READONLY',
     'cannot be written: it is read-only',
     'Check the owner and mode of the file and of its folder.',
