@@ -35,6 +35,7 @@ await job(
     wishes: wishesFrom,
     recorded: ({ dryRun }) => !dryRun,
     deadlineMs: config => config.sync.timeout_minutes * minute,
+    heartbeat: config => config.alerts.heartbeat.url_env,
   },
   async ({ id, wishes, config, clock, signal, log, history, terminal, progress }) => {
     const started = performance.now()

@@ -78,7 +78,13 @@ async function sync(config: string, clock: ReplayClock, ...args: string[]): Prom
 function makeFolder(sheet: { paths: object; sync: object }, url: string): string {
   mkdirSync(folder)
   writeFileSync(marker, '')
-  const paths = { workspace: 'workspace', database: 'data/agent.db', state: '../state', logs: '../logs' }
+  const paths = {
+    workspace: 'workspace',
+    database: 'data/agent.db',
+    state: '../state',
+    logs: '../logs',
+    metrics: '../metrics',
+  }
   const config = join(folder, 'cheat_sheet.json')
   writeFileSync(
     config,

@@ -7,8 +7,9 @@ import { Exchange } from './candles/exchange.ts'
 import { describeSymbol } from './candles/report.ts'
 import { fixList, writeList } from './candles/symbol_list.ts'
 import { judgeSymbols } from './candles/symbols.ts'
+import type { Outcome } from './job/ending.ts'
 import { UserError } from './job/errors.ts'
-import { job, type Outcome } from './job/job.ts'
+import { job } from './job/job.ts'
 import { minute } from './job/time.ts'
 
 const timeLimit = 5 * minute

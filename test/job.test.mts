@@ -340,7 +340,7 @@ await t.test('the history', async group => {
 
   const runOnce = (state: string) => {
     const { history, warnings } = open(state)
-    const id = history.begin('daily_sync', '/logs/one.log')
+    const { id } = history.begin('daily_sync', '/logs/one.log')
     history.finish(id, ended)
     history.close()
     return { id, warnings }
@@ -376,7 +376,7 @@ await t.test('the history', async group => {
       history.begin('daily_sync', undefined)
       history.begin('backup', undefined)
       test.equal(history.hasStored('daily_sync'), false)
-      const next = history.begin('daily_sync', undefined)
+      const { id: next } = history.begin('daily_sync', undefined)
       const outcomes = () => runRows(state).map(({ job, outcome }) => [job, outcome].join(' '))
       test.same(outcomes(), ['daily_sync killed', 'backup running', 'daily_sync running'])
       history.finish(next, { ...ended, outcome: 'partly' })
@@ -401,7 +401,7 @@ await t.test('the history', async group => {
   await group.test('records the run whichever of its pages is damaged', async test => {
     const state = temporaryFolder(test)
     const { history } = open(state)
-    for (let n = 0; n < 300; n++) history.finish(history.begin('daily_sync', '/logs/one.log'), ended)
+    for (let n = 0; n < 300; n++) history.finish(history.begin('daily_sync', '/logs/one.log').id, ended)
     history.close()
     const sound = readFileSync(file(state))
     let damaged = 0
@@ -423,7 +423,7 @@ await t.test('the history', async group => {
     const state = temporaryFolder(test)
     runOnce(state)
     const { history, warnings } = open(state)
-    const id = history.begin('daily_sync', '/logs/one.log')
+    const { id } = history.begin('daily_sync', '/logs/one.log')
     let attempts = 0
     history.transact(() => {
       if (attempts++ === 0) throw new Database.SqliteError('malformed', 'SQLITE_CORRUPT_INDEX')
@@ -442,7 +442,7 @@ await t.test('the history', async group => {
 
     const full = temporaryFolder(test)
     const { history, warnings: said } = open(full)
-    const id = history.begin('daily_sync', undefined)
+    const { id } = history.begin('daily_sync', undefined)
     let attempts = 0
     const answer = history.transact(database => {
       if (attempts++ === 0) throw new Database.SqliteError('no space', 'SQLITE_FULL')

@@ -47,7 +47,11 @@ await t.test('the configuration', async group => {
   await group.test('is refused with status 78, the path, what is wrong, and what was meant', async test => {
     const refusals: [path: string, value: unknown, problem: string][] = [
       ['sync.lookbak', 4, 'sync.lookbak: unknown key — did you mean "lookback"?'],
-      ['paths.elsewhere', '/', 'paths.elsewhere: unknown key — one of workspace, database, state, logs'],
+      [
+        'paths.elsewhere',
+        '/',
+        'paths.elsewhere: unknown key — one of workspace, database, state, logs, metrics',
+      ],
       ['sync.__proto', 1, 'sync.__proto: unknown key — one of'],
       ['a b', 1, '["a b"]: unknown key'],
       ['sync.lookback', '4', 'sync.lookback: must be integer, not "4" — write 4'],
@@ -173,7 +177,13 @@ await t.test('the configuration', async group => {
   await group.test(
     'has absolute paths: a workspace beside the file, the rest in the workspace',
     async test => {
-      const paths = { workspace: 'agent', database: '../db/a.db', state: '/s', logs: 'logs' }
+      const paths = {
+        workspace: 'agent',
+        database: '../db/a.db',
+        state: '/s',
+        logs: 'logs',
+        metrics: 'metrics',
+      }
       const absolute = load(changed(put('paths', paths))).paths
       const workspace = join(folder, 'agent')
       test.strictSame(absolute, {
@@ -181,6 +191,7 @@ await t.test('the configuration', async group => {
         database: join(folder, 'db/a.db'),
         state: '/s',
         logs: `${workspace}/logs`,
+        metrics: `${workspace}/metrics`,
       })
     },
   )

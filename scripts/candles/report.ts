@@ -1,5 +1,5 @@
 import type { ChalkInstance } from 'chalk'
-import type { Outcome } from '../job/job.ts'
+import type { Outcome } from '../job/ending.ts'
 import { formatDuration, formatTime } from '../job/time.ts'
 import { type Interval, intervals } from './intervals.ts'
 import type { SymbolPlan, SyncPlan } from './planner.ts'

@@ -46,6 +46,7 @@ function absolutePaths(paths: CheatSheet['paths'], base: string): CheatSheet['pa
     database: absolute(paths.database),
     state: absolute(paths.state),
     logs: absolute(paths.logs),
+    metrics: absolute(paths.metrics),
   }
 }
 

@@ -1,5 +1,19 @@
 // Generated from conf/cheat_sheet.schema.json by `npm run generate`: change the schema, not this file.
 
+export type EmailAddress = string
+/**
+ * Somebody has to get up.
+ */
+export type Channels = ('slack' | 'email' | 'pagerduty')[]
+/**
+ * Somebody has to look today.
+ */
+export type Channels1 = ('slack' | 'email' | 'pagerduty')[]
+/**
+ * Good to know.
+ */
+export type Channels2 = ('slack' | 'email' | 'pagerduty')[]
+
 /**
  * Everything that candlekeep can be told. Secrets are never in it: it names the environment variables that hold them.
  */
@@ -28,6 +42,23 @@ export interface CheatSheet {
      * A log file a run.
      */
     logs: string
+    /**
+     * Where candlekeep.prom is written: the folder that node_exporter's textfile collector reads.
+     */
+    metrics: string
+  }
+  /**
+   * When jobs are due, UTC.
+   */
+  schedule: {
+    /**
+     * The daily candle sync: an hour after the UTC day closes.
+     */
+    daily_sync: string
+    /**
+     * A health check every so many hours, from midnight on.
+     */
+    health_check_hours: 1 | 2 | 3 | 4 | 6 | 8 | 12 | 24
   }
   /**
    * The daily candle sync.
@@ -94,6 +125,48 @@ export interface CheatSheet {
     symbols: string[]
   }
   /**
+   * What the health check takes for well.
+   */
+  health: {
+    /**
+     * Critical when the last sync, or the newest candle, is older.
+     */
+    max_data_age_hours: number
+    /**
+     * Warning when the database holds less (million bytes in use).
+     */
+    min_database_mb: number
+    /**
+     * Critical when the database holds so much less than a check of the last seven days saw.
+     */
+    max_shrink_ratio: number
+    /**
+     * Warning when less of a disk is free that we write to.
+     */
+    min_free_disk_ratio: number
+    /**
+     * Critical when no proven backup is younger; warning where one tier's is older.
+     */
+    max_backup_age_hours: number
+    /**
+     * Critical when no daily sync has run for so long.
+     */
+    max_log_age_hours: number
+    /**
+     * Hard deadline of a health check; what has not been looked at by then is unknown.
+     */
+    timeout_minutes: number
+  }
+  /**
+   * What is promised, and measured.
+   */
+  sla: {
+    /**
+     * Recovery point objective: warning when the newest proven backup is older.
+     */
+    rpo_hours: number
+  }
+  /**
    * Who is told what.
    */
   alerts: {
@@ -106,6 +179,61 @@ export interface CheatSheet {
        */
       url_env: string
     }
+    /**
+     * Slack, by an incoming webhook.
+     */
+    slack: {
+      /**
+       * Environment variable with the webhook's URL; no messages where it is unset.
+       */
+      webhook_env: string
+    }
+    /**
+     * E-mail through an SMTP server, by TLS.
+     */
+    email: {
+      /**
+       * Who gets the mail; nobody: none is sent.
+       */
+      to: EmailAddress[]
+      /**
+       * The sender; null: the first of those it goes to.
+       */
+      from: EmailAddress | null
+      /**
+       * Environment variable with smtps://USER:PASSWORD@HOST:465 or smtp://USER:PASSWORD@HOST:587 (STARTTLS, which is then demanded).
+       */
+      smtp_env: string
+    }
+    /**
+     * PagerDuty, by Events API v2.
+     */
+    pagerduty: {
+      /**
+       * Environment variable with the integration's routing key; no pages where it is unset.
+       */
+      routing_key_env: string
+      /**
+       * Where events are sent (https://events.eu.pagerduty.com/v2/enqueue in the EU region).
+       */
+      url: string
+    }
+    /**
+     * Which channels an alert goes to, by its severity.
+     */
+    routes: {
+      critical: Channels
+      warning: Channels1
+      info: Channels2
+    }
+    /**
+     * An alert that stays is said again after so long.
+     */
+    repeat_hours: number
+    /**
+     * A recovery is said when things have been well for so long; until then it may be flapping.
+     */
+    settle_minutes: number
   }
 }
 export interface Retry {

@@ -12,6 +12,9 @@ export type RunOutcome = 'done' | 'partly' | 'failed' | 'deadline' | 'interrupte
 
 type BegunRun = { job: string; pid: number; startedAt: number; logFile: string | null }
 
+/** A run that has begun, and earlier ones that turn out to have been killed. */
+export type Begun = { id: number; killed: { startedAt: number; pid: number }[] }
+
 export type FinishedRun = { outcome: RunOutcome; exitStatus: number; summary: string; figures: object }
 
 /**
@@ -81,27 +84,31 @@ export class History {
   }
 
   /**
-   * Records that a run of `job` has begun and gives its id. The caller holds the job's lock, so an earlier run that
-   * still counts as running was killed: it is recorded as such.
+   * Records that a run of `job` has begun. An earlier run that still counts as running though it cannot be, since
+   * this one has its lock (`exclusive`) or its process is gone, was killed: it is recorded as such.
    */
-  begin(job: string, logFile: string | undefined): number {
+  begin(job: string, logFile: string | undefined, { exclusive = true } = {}): Begun {
     const now = this.#clock.now()
     const begun = { job, pid: process.pid, startedAt: now, logFile: logFile ?? null }
     this.#begun = begun
     return this.transact(database => {
-      database
+      const running = database
         .prepare(
-          `UPDATE runs SET outcome = 'killed', finished_at = ?, summary = 'the process died' WHERE job = ? AND outcome = 'running'`,
+          "SELECT id, pid, started_at AS startedAt FROM runs WHERE job = ? AND outcome = 'running' ORDER BY id",
         )
-        .run(now, job)
-      return Number(
-        database
-          .prepare(
-            `INSERT INTO runs (job, pid, started_at, outcome, log_file)
-             VALUES (@job, @pid, @startedAt, 'running', @logFile)`,
-          )
-          .run(begun).lastInsertRowid,
+        .all(job) as { id: number; pid: number; startedAt: number }[]
+      const killed = running.filter(({ pid }) => exclusive || !isAlive(pid))
+      const bury = database.prepare(
+        "UPDATE runs SET outcome = 'killed', finished_at = ?, summary = 'the process died' WHERE id = ?",
       )
+      for (const { id } of killed) bury.run(now, id)
+      const { lastInsertRowid } = database
+        .prepare(
+          `INSERT INTO runs (job, pid, started_at, outcome, log_file)
+           VALUES (@job, @pid, @startedAt, 'running', @logFile)`,
+        )
+        .run(begun)
+      return { id: Number(lastInsertRowid), killed }
     })
   }
 
@@ -161,6 +168,15 @@ function inMemory(error: unknown, log: Log, what: 'read' | 'written' = 'written'
 
 function isDamage(error: unknown): boolean {
   return ['SQLITE_NOTADB', 'SQLITE_CORRUPT'].some(code => codeOf(error).startsWith(code))
+}
+
+/** Whether a process of that number is there; it may be another user's, or by now another program. */
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return codeOf(error) !== 'ESRCH'
+  }
 }
 
 function moveIfThere(from: string, to: string): void {

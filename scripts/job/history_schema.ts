@@ -61,6 +61,47 @@ const migrations = [
     PRIMARY KEY (interval, symbol)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  CREATE INDEX runs_started ON runs (started_at);
+
+  -- what the health check found, a row for each of its six checks and run
+  CREATE TABLE checks (
+    run INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL,
+    line TEXT NOT NULL,
+    figures TEXT NOT NULL,
+    checked_at INTEGER NOT NULL,
+    PRIMARY KEY (run, name)
+  ) STRICT, WITHOUT ROWID;
+
+  -- what a sync or a health check last saw in the agent's database
+  CREATE TABLE stored_candles (
+    interval TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    seen_at INTEGER NOT NULL,
+    PRIMARY KEY (interval, symbol)
+  ) STRICT, WITHOUT ROWID;
+
+  -- when the health check last compared the stored candles with this seal
+  ALTER TABLE candle_seals ADD COLUMN verified_at INTEGER;
+
+  -- copies of the agent's database; covers_until: the copy holds all that was committed up to then
+  CREATE TABLE backups (
+    id TEXT NOT NULL,
+    tier TEXT NOT NULL,
+    taken_at INTEGER NOT NULL,
+    covers_until INTEGER NOT NULL,
+    proven_at INTEGER,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (id, tier)
+  ) STRICT, WITHOUT ROWID;
+
+  -- what runs that the retention has removed had added to the totals that the metrics count
+  CREATE TABLE retired_totals (name TEXT PRIMARY KEY, value REAL NOT NULL) STRICT, WITHOUT ROWID;
+  `,
 ]
 
 /** Brings the history to the newest schema; one that a newer candlekeep wrote is left alone and refused. */

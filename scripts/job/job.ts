@@ -1,18 +1,20 @@
 import './node_version.ts'
+import type { Alerting, AlertingContext, Condition } from './alerting.ts'
 import { type Clock, clockFor } from './clock.ts'
 import { type Config, loadConfig } from './config.ts'
 import type { ConfigProblem } from './config_problems.ts'
-import { codeOf, messageOf, Stopped, UserError } from './errors.ts'
+import { conclude, conditionOf, type Ending, endingOf, type Outcome } from './ending.ts'
+import { codeOf, messageOf, UserError } from './errors.ts'
 import { exitStatus } from './exit_status.ts'
 import { commonFlags, type Flags, type FlagValues, helpText, parseFlags, scriptArguments } from './flags.ts'
 import { type Heartbeat, openHeartbeat } from './heartbeat.ts'
-import { History, type RunOutcome } from './history.ts'
+import { type Begun, History } from './history.ts'
 import { type Lock, takeLock } from './lock.ts'
 import { type Log, openLog } from './log.ts'
 import { type Progress, showProgress } from './progress.ts'
 import { whenToStop } from './stopping.ts'
 import { openTerminal, type Terminal } from './terminal.ts'
-import { minute } from './time.ts'
+import { formatTime, minute } from './time.ts'
 
 /** What a command is, beside its work. */
 export type JobDefinition<F extends Flags, W> = {
@@ -23,11 +25,17 @@ export type JobDefinition<F extends Flags, W> = {
   flags: F
   /** What is asked for, read from the flags. A usage error here leaves no trace: no lock, no run in the history. */
   wishes: (flags: FlagValues<F>, config: Config, now: number) => W
-  /** Commands with the same lock exclude each other; null for one that changes nothing. */
+  /** Commands with the same lock exclude each other; null for one that is in nobody's way. */
   lock: 'candles' | null
   /** Whether this run goes into the history; a look at things does not. */
   recorded: (wishes: W) => boolean
   deadlineMs?: (config: Config) => number
+  /** The environment variable with the address of its dead man's switch. */
+  heartbeat?: (config: Config) => string
+  /** How people get to know of its failures. */
+  alerting?: Alerting
+  /** Exit status of a run that failed or was stopped at its deadline, where it is not the usual one. */
+  failureStatus?: number
   /** Faults of the configuration that this command is there to mend. */
   tolerate?: (problem: ConfigProblem) => boolean
 }
@@ -47,16 +55,6 @@ export type Run<W> = {
   progress: (total: number, things: string, units: string) => Progress
 }
 
-/** How the work ended: the lines for people, the one that sums them up, and the figures for the JSON object. */
-export type Outcome = {
-  outcome: 'done' | 'partly' | 'failed'
-  report: string[]
-  summary: string
-  figures: object
-}
-
-type Ending = Omit<Outcome, 'outcome'> & { outcome: RunOutcome; status: number }
-
 /**
  * The frame that every command runs in: flags, configuration, lock, deadline, log, history, heartbeat, exit status.
  * It never throws; the process ends with the status of `exit_status.ts`.
@@ -75,7 +73,7 @@ export async function job<F extends Flags, W>(
     }
     await runInFrame(definition, flags as FlagValues<F> & FlagValues<typeof commonFlags>, terminal, work)
   } catch (error) {
-    conclude(definition.name, endingOf(error), args.includes('--json'), terminal)
+    conclude(definition.name, endingOf(error, definition.failureStatus), args.includes('--json'), terminal)
   }
 }
 
@@ -94,21 +92,30 @@ async function runInFrame<F extends Flags, W>(
     terminal.aside(level === 'error' ? terminal.asideColour.red(text) : terminal.asideColour.yellow(text))
   })
   const history = History.open(config.paths.state, log, clock, { readOnly: !recorded })
-  const heartbeat = recorded ? openHeartbeat(config.alerts.heartbeat.url_env, log) : undefined
-  const id = recorded ? history.begin(definition.name, log.file) : 0
+  const heartbeat =
+    recorded && definition.heartbeat !== undefined
+      ? openHeartbeat(definition.heartbeat(config), log)
+      : undefined
+  const alerting = recorded ? definition.alerting : undefined
+  const context = { config, history, clock, log }
+  const exclusive = lock !== undefined
+  const begun = recorded ? history.begin(definition.name, log.file, { exclusive }) : nothingBegun
   const started = clock.now()
+  alerting?.observe(conditionsOfKilled(definition.name, begun), context)
 
   const record = (ending: Ending) => {
-    const { outcome, status, summary, figures } = ending
+    const { outcome, status, summary, figures, conditions } = ending
     log.info(summary, { outcome, ...figures })
-    if (recorded) {
-      history.finish(id, { outcome, exitStatus: status, summary, figures })
-    }
+    if (!recorded) return
+    history.finish(begun.id, { outcome, exitStatus: status, summary, figures })
+    const own = conditionOf(definition.name, ending, 'critical')
+    alerting?.observe([...(own === undefined ? [] : [own]), ...conditions], context)
   }
   const stopping = whenToStop(definition.deadlineMs?.(config) ?? 24 * 60 * minute, reason => {
-    const ending = endingOf(reason)
+    const ending = endingOf(reason, definition.failureStatus)
     record(ending)
     conclude(definition.name, ending, flags.json, terminal)
+    alerting?.deliverDetached(context)
     process.exit(ending.status)
   })
 
@@ -120,21 +127,21 @@ async function runInFrame<F extends Flags, W>(
   heartbeat?.started()
   let ending: Ending
   try {
-    ending = endingOf(
-      await work({
-        id,
-        config,
-        wishes,
-        log,
-        history,
-        clock,
-        signal: stopping.signal,
-        terminal,
-        progress: (total, things, units) => showProgress({ total, things, units, terminal }),
-      }),
-    )
+    const outcome = await work({
+      id: begun.id,
+      config,
+      wishes,
+      log,
+      history,
+      clock,
+      signal: stopping.signal,
+      terminal,
+      progress: (total, things, units) => showProgress({ total, things, units, terminal }),
+    })
+    ending = endingOf(outcome)
   } catch (error) {
-    ending = endingOf(stopping.signal.aborted ? stopping.signal.reason : error)
+    const reason = stopping.signal.aborted ? stopping.signal.reason : error
+    ending = endingOf(reason, definition.failureStatus)
     log.info('the run failed', {
       error: messageOf(error),
       stack: error instanceof Error ? error.stack : undefined,
@@ -148,19 +155,43 @@ async function runInFrame<F extends Flags, W>(
   }
   record(ending)
   conclude(definition.name, ending, flags.json, terminal)
-  await leave(heartbeat, ending, { history, log, lock })
+  await leave(ending, { heartbeat, alerting, context, lock })
 }
 
-/** The lock is given back before the last ping: a slow dead man's switch must not keep the next run out. */
+const nothingBegun: Begun = { id: 0, killed: [] }
+
+/** What people have to be told of runs that died without a word. */
+function conditionsOfKilled(name: string, { killed }: Begun): Condition[] {
+  const last = killed.at(-1)
+  if (last === undefined) return []
+  const { startedAt, pid } = last
+  return [
+    {
+      key: `job:${name}`,
+      severity: 'critical',
+      title: `${name} was killed`,
+      details: [
+        `the run of ${formatTime(startedAt)} (pid ${pid}) died without a word; see dmesg for the OOM killer`,
+      ],
+    },
+  ]
+}
+
+/** The lock is given back first: a slow channel or dead man's switch must not keep the next run out. */
 async function leave(
-  heartbeat: Heartbeat | undefined,
   ending: Ending,
-  { history, log, lock }: { history: History; log: Log; lock: Lock | undefined },
+  given: {
+    heartbeat: Heartbeat | undefined
+    alerting: Alerting | undefined
+    context: AlertingContext
+    lock: Lock | undefined
+  },
 ): Promise<void> {
-  history.close()
+  const { heartbeat, alerting, context, lock } = given
   lock?.release()
-  await heartbeat?.ended(ending.status, ending.report.join('\n'))
-  log.close()
+  await Promise.all([heartbeat?.ended(ending.status, ending.report.join('\n')), alerting?.deliver(context)])
+  context.history.close()
+  context.log.close()
 }
 
 function holdLock(
@@ -179,38 +210,4 @@ function holdLock(
       cause: error,
     })
   }
-}
-
-/** What was returned or thrown, as the end of the run. */
-function endingOf(result: unknown): Ending {
-  if (result instanceof Stopped) {
-    const summary = `stopped: ${result.message}; what was committed before stays`
-    const figures = { error: result.message }
-    return { outcome: result.outcome, status: result.status, report: [`❌ ${summary}`], summary, figures }
-  }
-  if (result instanceof UserError) {
-    const { message, hint, status } = result
-    const report = [`❌ ${message}`, ...(hint === undefined ? [] : [`   ${hint}`])]
-    const figures = { error: message, ...(hint === undefined ? {} : { hint }) }
-    return { outcome: 'failed', status, report, summary: message, figures }
-  }
-  if (result instanceof Error) {
-    const report = [`❌ ${result.message}`, `   This is a defect of candlekeep. ${result.stack ?? ''}`]
-    const figures = { error: result.message }
-    return { outcome: 'failed', status: exitStatus.failed, report, summary: result.message, figures }
-  }
-  const outcome = result as Outcome
-  return { ...outcome, status: exitStatus[outcome.outcome] }
-}
-
-function conclude(
-  name: string,
-  { outcome, status, report, figures }: Ending,
-  json: boolean,
-  terminal: Terminal,
-): void {
-  for (const line of report) terminal.report(line)
-  if (json)
-    process.stdout.write(`${JSON.stringify({ job: name, outcome, exit_status: status, ...figures })}\n`)
-  process.exitCode = status
 }

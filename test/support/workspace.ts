@@ -9,7 +9,9 @@ import { type CommandOptions, type Ended, type Running, runCommand, startCommand
 type Sheet = {
   paths: CheatSheet['paths']
   sync: Partial<Omit<CheatSheet['sync'], 'retry'>> & Pick<CheatSheet['sync'], 'symbols' | 'retry'>
-  alerts?: CheatSheet['alerts']
+  health?: Partial<CheatSheet['health']>
+  schedule?: Partial<CheatSheet['schedule']>
+  alerts?: Partial<CheatSheet['alerts']>
 }
 
 export type Workspace = {
@@ -51,7 +53,7 @@ export function makeWorkspace(test: Test, options: WorkspaceOptions): Workspace 
   const file = join(folder, 'cheat_sheet.json')
   const soon = { backoff_seconds: [0.01, 0.02], jitter_seconds: 0 }
   const sheet: Sheet = {
-    paths: { workspace: '.', database: 'data/agent.db', state: 'state', logs: 'logs' },
+    paths: { workspace: '.', database: 'data/agent.db', state: 'state', logs: 'logs', metrics: 'metrics' },
     sync: {
       base_url: url,
       history_days: 7,
