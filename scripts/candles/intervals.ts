@@ -1,14 +1,14 @@
 /** The candle intervals that the agent's database has a table for. */
 export type Interval = '1h' | '4h' | '1d'
 
-type IntervalFacts = {
+export type CandleTable = {
   /** Length of a candle in milliseconds. */
   step: number
   /** The agent's table, as the mission names it. */
   table: string
 }
 
-export const intervals: Record<Interval, IntervalFacts> = {
+export const intervals: Record<Interval, CandleTable> = {
   '1h': { step: 3_600_000, table: 'ohlcv_h1' },
   '4h': { step: 14_400_000, table: 'ohlcv_h4' },
   '1d': { step: 86_400_000, table: 'ohlcv_d1' },

@@ -3,7 +3,7 @@ import { lastClosedOpenTime } from './intervals.ts'
 import { planRanges, planWeight } from './plan.ts'
 import { countIn, type Range } from './range.ts'
 import { type KeptSeals, matchesSeal, monthRange, monthsIn } from './seals.ts'
-import type { Survey } from './store.ts'
+import type { Survey } from './stored.ts'
 import { type JudgedSymbol, judgeSymbols } from './symbols.ts'
 import type { SyncTools } from './tools.ts'
 

@@ -4,10 +4,10 @@ import Database from 'better-sqlite3'
 import { UserError } from '../job/errors.ts'
 import { type Candle, sameCandle } from './candle.ts'
 import { checkTable, createTable, hasTable, insertSql, updateSql } from './candle_table.ts'
-import { type Interval, intervals } from './intervals.ts'
-import type { Stored } from './plan.ts'
+import { type CandleTable, type Interval, intervals } from './intervals.ts'
 import type { Range } from './range.ts'
 import { asStoreError } from './store_errors.ts'
+import { readCandles, type Survey, surveyCandles } from './stored.ts'
 import { busyStepMs, inTransaction, type Patience, whenFree } from './transaction.ts'
 
 /** What is to be stored of a symbol: candles in ascending order, each once. */
@@ -17,15 +17,6 @@ export type Batch = { symbol: string; candles: Candle[] }
 export type Revision = { symbol: string; old: Candle; new: Candle }
 
 export type StoredBatch = { symbol: string; inserted: Candle[]; unchanged: number; revisions: Revision[] }
-
-/** What the store knows of a symbol; candles after the last closed one do not count. */
-export type Survey = Stored & {
-  count: number
-  /** Rows whose open time is off the grid of the interval: somebody else's mistake, left alone and reported. */
-  offGrid: number
-}
-
-type Row = [number, number, number, number, number, number, number, number]
 
 /** Rows of an INSERT: fewer calls from JavaScript into SQLite, and the fastest of 1, 10, 50 and 200. */
 const rowsAnInsert = 10
@@ -51,14 +42,12 @@ export type StoreOptions = Patience & {
  */
 export class CandleStore {
   #database: Database.Database
-  #table: string
-  #step: number
+  #table: CandleTable
   #patience: Patience
 
   private constructor(database: Database.Database, options: StoreOptions) {
     this.#database = database
-    this.#table = intervals[options.interval].table
-    this.#step = intervals[options.interval].step
+    this.#table = intervals[options.interval]
     this.#patience = options
   }
 
@@ -96,12 +85,12 @@ export class CandleStore {
       database.pragma(`cache_size = ${-smallCacheKb}`)
       // a transaction that outgrows the cache would otherwise lock readers out before it commits
       database.pragma('cache_spill = OFF')
-      if (!hasTable(database, this.#table)) return false
-      checkTable(database, this.#table)
+      if (!hasTable(database, this.#table.table)) return false
+      checkTable(database, this.#table.table)
       return true
     })
     if (!there && !readOnly)
-      await inTransaction(database, this.#patience, () => createTable(database, this.#table))
+      await inTransaction(database, this.#patience, () => createTable(database, this.#table.table))
   }
 
   /** Runs `action`, which reads from this store, and again while another process is in the way. */
@@ -115,59 +104,12 @@ export class CandleStore {
 
   /** What is stored of each symbol up to `lastClosed`, by symbol. */
   survey(lastClosed: number): Map<string, Survey> {
-    if (!hasTable(this.#database, this.#table)) return new Map<string, Survey>()
-    const rows = this.#database
-      .prepare(
-        `SELECT symbol, count(*) AS count, sum(timestamp % ? <> 0) AS offGrid,
-             min(timestamp) AS first, max(timestamp) AS last
-           FROM ${this.#table} WHERE timestamp <= ? GROUP BY symbol`,
-      )
-      .all(this.#step, lastClosed) as (Omit<Survey, 'gaps'> & { symbol: string })[]
-    const surveys = rows.map(
-      ({ symbol, ...row }) => [symbol, this.#withGaps(symbol, row, lastClosed)] as const,
-    )
-    return new Map(surveys.filter(([, { count }]) => count > 0))
-  }
-
-  /** Only where the count does not fit is each open time looked at. */
-  #withGaps(
-    symbol: string,
-    { count, offGrid, first, last }: Omit<Survey, 'gaps'>,
-    lastClosed: number,
-  ): Survey {
-    const step = this.#step
-    if (offGrid === 0 && count === (last - first) / step + 1) return { count, offGrid, first, last, gaps: [] }
-    const times = this.#database
-      .prepare(
-        `SELECT timestamp FROM ${this.#table} WHERE symbol = ? AND timestamp <= ? AND timestamp % ? = 0
-         ORDER BY timestamp`,
-      )
-      .pluck()
-      .all(symbol, lastClosed, step) as number[]
-    const gaps: Range[] = []
-    for (let i = 1; i < times.length; i++) {
-      const [before, after] = [times[i - 1] as number, times[i] as number]
-      if (after > before + step) gaps.push({ from: before + step, to: after - step })
-    }
-    const onGrid = { first: times[0] ?? Number.NaN, last: times.at(-1) ?? Number.NaN }
-    return { count: times.length, offGrid, ...onGrid, gaps }
+    return surveyCandles(this.#database, this.#table, lastClosed)
   }
 
   /** Stored candles of a symbol within a range, ascending. */
-  candles(symbol: string, { from, to }: Range): Candle[] {
-    if (!hasTable(this.#database, this.#table)) return []
-    // a short range is found by its times, a long one by the symbol's index: the unary plus rules that index out
-    const short = (to - from) / this.#step < 1000
-    const rows = this.#database
-      .prepare(
-        `SELECT timestamp, open, high, low, close, volume, quote_volume, trades_count FROM ${this.#table}
-           WHERE ${short ? '+symbol' : 'symbol'} = ? AND timestamp BETWEEN ? AND ? ORDER BY timestamp`,
-      )
-      .raw()
-      .all(symbol, from, to) as Row[]
-    return rows.map(([openTime, open, high, low, close, volume, quoteVolume, trades]) => {
-      return { openTime, open, high, low, close, volume, quoteVolume, trades }
-    })
+  candles(symbol: string, range: Range): Candle[] {
+    return readCandles(this.#database, this.#table, symbol, range)
   }
 
   /**
@@ -214,15 +156,15 @@ export class CandleStore {
   }
 
   #insert(symbol: string, candles: Candle[]): void {
-    const many = this.#database.prepare(insertSql(this.#table, rowsAnInsert))
-    const one = this.#database.prepare(insertSql(this.#table, 1))
+    const many = this.#database.prepare(insertSql(this.#table.table, rowsAnInsert))
+    const one = this.#database.prepare(insertSql(this.#table.table, 1))
     const whole = candles.length - (candles.length % rowsAnInsert)
     for (let i = 0; i < whole; i += rowsAnInsert) many.run(valuesOf(symbol, candles, i, i + rowsAnInsert))
     for (let i = whole; i < candles.length; i++) one.run(valuesOf(symbol, candles, i, i + 1))
   }
 
   #update(symbol: string, revisions: Revision[]): void {
-    const update = this.#database.prepare(updateSql(this.#table))
+    const update = this.#database.prepare(updateSql(this.#table.table))
     for (const { new: candle } of revisions) {
       const [time, , ...values] = valuesOf(symbol, [candle], 0, 1)
       update.run(...values, time, symbol)
