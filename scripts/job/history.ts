@@ -5,6 +5,7 @@ import type { Clock } from './clock.ts'
 import { codeOf, messageOf } from './errors.ts'
 import { migrate } from './history_schema.ts'
 import type { Log } from './log.ts'
+import { isAlive } from './process.ts'
 import { fileStamp } from './time.ts'
 
 /** How a run ended. `killed` is found out by the next run: the process died without saying so. */
@@ -168,15 +169,6 @@ function inMemory(error: unknown, log: Log, what: 'read' | 'written' = 'written'
 
 function isDamage(error: unknown): boolean {
   return ['SQLITE_NOTADB', 'SQLITE_CORRUPT'].some(code => codeOf(error).startsWith(code))
-}
-
-/** Whether a process of that number is there; it may be another user's, or by now another program. */
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return codeOf(error) !== 'ESRCH'
-  }
 }
 
 function moveIfThere(from: string, to: string): void {
