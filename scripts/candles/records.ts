@@ -21,6 +21,9 @@ export type CommitRecord = {
   seals: SealChange[]
 }
 
+/** What the agent's database holds of a symbol: how many candles, and the open time of the newest. */
+type StoredCount = { symbol: string; count: number; last: number }
+
 type SealRow = {
   symbol: string
   month: string
@@ -61,6 +64,22 @@ export class CandleRecords {
         .prepare('INSERT OR REPLACE INTO first_candles (interval, symbol, open_time) VALUES (?, ?, ?)')
         .run(this.#interval, symbol, openTime),
     )
+  }
+
+  /**
+   * What was just seen to be stored, so that reports and metrics need not open the agent's database. `all`: these are
+   * all symbols that have candles, and what was remembered of others is forgotten.
+   */
+  rememberStored(stored: readonly StoredCount[], { all = false } = {}): void {
+    if (stored.length === 0 && !all) return
+    const seenAt = this.#now()
+    this.#history.transact(database => {
+      if (all) database.prepare('DELETE FROM stored_candles WHERE interval = ?').run(this.#interval)
+      const remember = database.prepare(
+        'INSERT OR REPLACE INTO stored_candles (interval, symbol, count, last, seen_at) VALUES (?, ?, ?, ?, ?)',
+      )
+      for (const { symbol, count, last } of stored) remember.run(this.#interval, symbol, count, last, seenAt)
+    })
   }
 
   /** All seals of the interval. */

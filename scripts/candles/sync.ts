@@ -20,6 +20,8 @@ export type SymbolResult = {
   revised: number
   rejected: number
   missing: Range[]
+  /** What is stored now: how many candles, and the open time of the newest; undefined: none. */
+  stored: { count: number; last: number } | undefined
   /** Lines for people, one a thing that went wrong: what, and what was done. */
   troubles: string[]
 }
@@ -28,7 +30,7 @@ export type SyncResult = SyncPlan & { results: SymbolResult[]; usage: Usage }
 
 /** Fetches and commits what the plan says, symbols side by side. Each symbol is committed as soon as it is fetched. */
 export async function carryOut(tools: SyncTools, plan: SyncPlan, progress: Progress): Promise<SyncResult> {
-  const { exchange, context } = tools
+  const { exchange, records, context } = tools
   const { lastClosed, seals } = plan
   const writer = new CandleWriter(tools, seals, lastClosed)
   const results: SymbolResult[] = []
@@ -57,6 +59,7 @@ export async function carryOut(tools: SyncTools, plan: SyncPlan, progress: Progr
     const before = `${results.length} of ${plan.symbols.length} symbols were stored before that`
     throw new UserError(`${message}; ${before}`, { hint, status, cause: error })
   } finally {
+    records.rememberStored(results.flatMap(({ symbol, stored }) => (stored ? [{ symbol, ...stored }] : [])))
     progress.end()
   }
 }
@@ -111,6 +114,7 @@ async function judge(
     revised: stored.revisions.length,
     rejected: fetched.rejected.length,
     missing,
+    stored: nowStored(plan, stored),
     troubles: [
       ...(offGrid > 0 ? [`${offGrid} stored rows are off the grid of the interval: left alone`] : []),
       ...suspect.map(month => `${month} did not match its seal; all of it was read again`),
@@ -118,6 +122,12 @@ async function judge(
       ...describeRejected(fetched),
     ],
   }
+}
+
+/** What was stored before and what came to it. */
+function nowStored({ stored }: SymbolPlan, { inserted }: StoredBatch): SymbolResult['stored'] {
+  const last = Math.max(stored?.last ?? -1, inserted.at(-1)?.openTime ?? -1)
+  return last === -1 ? undefined : { count: (stored?.count ?? 0) + inserted.length, last }
 }
 
 function describeRejected({ rejected }: Fetched): string[] {
