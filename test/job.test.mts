@@ -15,7 +15,7 @@ import { History } from '../scripts/job/history.ts'
 import { takeLock } from '../scripts/job/lock.ts'
 import { type Log, openLog } from '../scripts/job/log.ts'
 import { progressFigures, showProgress } from '../scripts/job/progress.ts'
-import { Secret, secretFromEnvironment } from '../scripts/job/secret.ts'
+import { readSecret, Secret } from '../scripts/job/secret.ts'
 import { whenToStop } from '../scripts/job/stopping.ts'
 import { openTerminal } from '../scripts/job/terminal.ts'
 import { day, minute } from '../scripts/job/time.ts'
@@ -150,9 +150,9 @@ await t.test('a secret', async test => {
 
   process.env.CANDLEKEEP_TEST_SECRET = 'marker-77aa'
   test.teardown(() => delete process.env.CANDLEKEEP_TEST_SECRET)
-  test.equal(secretFromEnvironment('CANDLEKEEP_TEST_SECRET')?.reveal(), 'marker-77aa')
+  test.equal(readSecret('CANDLEKEEP_TEST_SECRET').secret?.reveal(), 'marker-77aa')
   process.env.CANDLEKEEP_TEST_SECRET = ''
-  test.equal(secretFromEnvironment('CANDLEKEEP_TEST_SECRET'), undefined, 'an empty variable is none')
+  test.strictSame(readSecret('CANDLEKEEP_TEST_SECRET'), {}, 'an empty variable is none')
 })
 
 await t.test('a heartbeat that does not arrive is a warning without its address', async test => {

@@ -44,6 +44,7 @@ export function clockFor(exchangeUrl: string | null): Clock {
   return shiftedClock(at - Date.now())
 }
 
-function isLoopback(url: string): boolean {
+/** Whether an address is one on this machine. */
+export function isLoopback(url: string): boolean {
   return ['127.0.0.1', 'localhost', '[::1]'].includes(URL.parse(url)?.hostname ?? '')
 }

@@ -167,7 +167,7 @@ export interface CheatSheet {
     rpo_hours: number
   }
   /**
-   * Who is told what.
+   * Who is told what. The secrets are in environment variables; where NAME is unset, in the file that NAME_FILE names, which only its owner may read.
    */
   alerts: {
     /**

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import { codeOf } from './errors.ts'
 import type { Log } from './log.ts'
-import { secretFromEnvironment } from './secret.ts'
+import { readSecret } from './secret.ts'
 
 /** Pings a dead man's switch: the run has started; the run has ended with an exit status (0 is success). */
 export type Heartbeat = { started(): void; ended(exitStatus: number, text: string): Promise<void> }
@@ -13,7 +13,8 @@ const budgetMs = 10_000
  * run id. All pings of a run together take at most ten seconds, and one that fails is a line in the log.
  */
 export function openHeartbeat(urlVariable: string, log: Log): Heartbeat {
-  const url = secretFromEnvironment(urlVariable)
+  const { secret: url, problem } = readSecret(urlVariable)
+  if (problem !== undefined) log.warn(`no heartbeat: ${problem}`)
   const run = crypto.randomUUID()
   let left = budgetMs
   let start: Promise<void> = Promise.resolve()

@@ -102,6 +102,61 @@ const migrations = [
   -- what runs that the retention has removed had added to the totals that the metrics count
   CREATE TABLE retired_totals (name TEXT PRIMARY KEY, value REAL NOT NULL) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- how each condition is, and what people were last told of it; alert: what was wrong then; channels: a JSON list of
+  -- those that were told
+  CREATE TABLE alert_states (
+    key TEXT PRIMARY KEY,
+    current TEXT NOT NULL,
+    announced TEXT NOT NULL,
+    announced_at INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    lower_since INTEGER,
+    title TEXT NOT NULL,
+    details TEXT NOT NULL,
+    alert TEXT,
+    channels TEXT NOT NULL,
+    seen_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  -- what people had to be told, and when
+  CREATE TABLE alert_events (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    level TEXT NOT NULL,
+    previous TEXT NOT NULL,
+    title TEXT NOT NULL,
+    details TEXT NOT NULL,
+    alert TEXT,
+    since INTEGER NOT NULL,
+    at INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX alert_events_at ON alert_events (at);
+
+  -- each event once for each channel; outcome: due, sent, superseded by a newer one, needless, given up, skipped since
+  -- the channel was not configured
+  CREATE TABLE alert_deliveries (
+    event INTEGER NOT NULL,
+    channel TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    PRIMARY KEY (event, channel)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX alert_deliveries_due ON alert_deliveries (channel) WHERE outcome = 'due';
+
+  -- who is sending to a channel and until when that counts; how often in a row it failed and when to try again
+  CREATE TABLE alert_channels (
+    name TEXT PRIMARY KEY,
+    claim TEXT,
+    claimed_until INTEGER,
+    failures INTEGER NOT NULL DEFAULT 0,
+   
+    retry_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+  `,
 ]
 
 /** Brings the history to the newest schema; one that a newer candlekeep wrote is left alone and refused. */
