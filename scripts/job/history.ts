@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, renameSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import type { Clock } from './clock.ts'
+import { isForeign } from './database_header.ts'
 import { codeOf, messageOf } from './errors.ts'
 import { migrate } from './history_schema.ts'
 import type { Log } from './log.ts'
@@ -76,7 +77,7 @@ export class History {
     this.#begunAnew = true
     const aside = `${this.#file}.damaged-${fileStamp(this.#clock.now())}`
     try {
-      for (const suffix of ['', '-wal', '-shm']) moveIfThere(this.#file + suffix, aside + suffix)
+      for (const suffix of ['', '-wal', '-shm', '-journal']) moveIfThere(this.#file + suffix, aside + suffix)
       this.#log.warn(`the history was damaged (${codeOf(error)}): it is set aside as ${aside} and begun anew`)
       return connect(this.#file)
     } catch (again) {
@@ -138,12 +139,18 @@ export class History {
     )
   }
 
+  /** Whether what was remembered could not be read or written: this run has a history of its own, in memory. */
+  get lost(): boolean {
+    return this.#database.memory
+  }
+
   close(): void {
     this.#database.close()
   }
 }
 
 function connect(file: string): Database.Database {
+  refuseForeign(file)
   const database = new Database(file, { timeout: 5000 })
   try {
     if (file !== ':memory:') database.pragma('journal_mode = WAL')
@@ -156,8 +163,13 @@ function connect(file: string): Database.Database {
   }
 }
 
+function refuseForeign(file: string): void {
+  if (isForeign(file)) throw new Database.SqliteError('file is not a database', 'SQLITE_NOTADB')
+}
+
 /** A history that is not there yet is an empty one. */
 function connectForReading(file: string): Database.Database {
+  refuseForeign(file)
   return existsSync(file) ? new Database(file, { readonly: true, timeout: 5000 }) : connect(':memory:')
 }
 
