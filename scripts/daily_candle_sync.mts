@@ -5,7 +5,7 @@
  */
 import { type Interval, intervals } from './candles/intervals.ts'
 import { planSync, type SyncWishes } from './candles/planner.ts'
-import { reportPlan, reportSync } from './candles/report.ts'
+import { reportPlan, reportSync, usageFigures } from './candles/report.ts'
 import { carryOut } from './candles/sync.ts'
 import { openTools } from './candles/tools.ts'
 import type { Config } from './job/config.ts'
@@ -37,10 +37,11 @@ await job(
     deadlineMs: config => config.sync.timeout_minutes * minute,
     heartbeat: config => config.alerts.heartbeat.url_env,
   },
-  async ({ id, wishes, config, clock, signal, log, history, terminal, progress }) => {
+  async ({ id, wishes, config, clock, signal, log, history, terminal, progress, keepFigures }) => {
     const started = performance.now()
     const { interval, dryRun } = wishes
     const tools = await openTools({ run: id, config, clock, signal, log, history }, interval, dryRun)
+    keepFigures(() => usageFigures(tools.exchange.usage))
     try {
       const plan = await planSync(tools, wishes)
       if (dryRun) return reportPlan(plan, interval)

@@ -1,6 +1,7 @@
 import type { ChalkInstance } from 'chalk'
 import type { Outcome } from '../job/ending.ts'
 import { formatDuration, formatTime } from '../job/time.ts'
+import type { Usage } from './exchange.ts'
 import { type Interval, intervals } from './intervals.ts'
 import type { SymbolPlan, SyncPlan } from './planner.ts'
 import type { Range } from './range.ts'
@@ -55,10 +56,7 @@ export function reportSync(sync: SyncResult, options: ReportOptions): Outcome {
       inserted,
       revised,
       rejected,
-      requests: usage.requests,
-      weight: usage.weight,
-      retries: usage.retries,
-      rate_limit_hits: usage.rateLimitHits,
+      ...usageFigures(usage),
       clock_skew_seconds: sync.skew / 1000,
       troubles: sync.troubles,
       untradable: untradable.map(({ symbol, verdict, what, suggestion }) => ({
@@ -77,6 +75,11 @@ export function reportSync(sync: SyncResult, options: ReportOptions): Outcome {
         })),
     },
   }
+}
+
+/** What a sync has asked of the exchange so far. */
+export function usageFigures({ requests, weight, retries, rateLimitHits }: Usage): object {
+  return { requests, weight, retries, rate_limit_hits: rateLimitHits }
 }
 
 /** What a sync would do. */

@@ -9,8 +9,10 @@ import { exitStatus } from './exit_status.ts'
 import { commonFlags, type Flags, type FlagValues, helpText, parseFlags, scriptArguments } from './flags.ts'
 import { type Heartbeat, openHeartbeat } from './heartbeat.ts'
 import { type Begun, History } from './history.ts'
+import { tidyHistory } from './history_retention.ts'
 import { type Lock, takeLock } from './lock.ts'
 import { type Log, openLog } from './log.ts'
+import { writeMetrics } from './metrics.ts'
 import { type Progress, showProgress } from './progress.ts'
 import { whenToStop } from './stopping.ts'
 import { openTerminal, type Terminal } from './terminal.ts'
@@ -53,11 +55,13 @@ export type Run<W> = {
   signal: AbortSignal
   terminal: Terminal
   progress: (total: number, things: string, units: string) => Progress
+  /** Says where the figures are to be had of a run that is stopped or fails before it comes to an outcome. */
+  keepFigures: (figures: () => object) => void
 }
 
 /**
- * The frame that every command runs in: flags, configuration, lock, deadline, log, history, heartbeat, exit status.
- * It never throws; the process ends with the status of `exit_status.ts`.
+ * The frame that every command runs in: flags, configuration, lock, deadline, log, history, metrics, heartbeat,
+ * exit status. It never throws; the process ends with the status of `exit_status.ts`.
  */
 export async function job<F extends Flags, W>(
   definition: JobDefinition<F, W>,
@@ -110,9 +114,13 @@ async function runInFrame<F extends Flags, W>(
     history.finish(begun.id, { outcome, exitStatus: status, summary, figures })
     const own = conditionOf(definition.name, ending, 'critical')
     alerting?.observe([...(own === undefined ? [] : [own]), ...conditions], context)
+    tidyHistory(context)
+    writeMetrics(context)
   }
+  let figuresSoFar = noFigures
   const stopping = whenToStop(definition.deadlineMs?.(config) ?? 24 * 60 * minute, reason => {
     const ending = endingOf(reason, definition.failureStatus)
+    ending.figures = { ...figuresSoFar(), ...ending.figures }
     record(ending)
     conclude(definition.name, ending, flags.json, terminal)
     alerting?.deliverDetached(context)
@@ -137,6 +145,7 @@ async function runInFrame<F extends Flags, W>(
       signal: stopping.signal,
       terminal,
       progress: (total, things, units) => showProgress({ total, things, units, terminal }),
+      keepFigures: figures => (figuresSoFar = figures),
     })
     ending = endingOf(outcome)
   } catch (error) {
@@ -149,6 +158,7 @@ async function runInFrame<F extends Flags, W>(
   }
   stopping.end()
   ending.figures = {
+    ...figuresSoFar(),
     ...ending.figures,
     started_at: new Date(started).toISOString(),
     duration_seconds: (clock.now() - started) / 1000,
@@ -157,6 +167,8 @@ async function runInFrame<F extends Flags, W>(
   conclude(definition.name, ending, flags.json, terminal)
   await leave(ending, { heartbeat, alerting, context, lock })
 }
+
+const noFigures: () => object = () => ({})
 
 const nothingBegun: Begun = { id: 0, killed: [] }
 

@@ -1,0 +1,209 @@
+import type Database from 'better-sqlite3'
+import manifest from '../../package.json' with { type: 'json' }
+import type { Config } from './config.ts'
+import { durationBounds, outcomes, readTotals, type Totals, total } from './history_totals.ts'
+import { type Family, renderValue, type Sample } from './prometheus_text.ts'
+
+/**
+ * Everything that candlekeep tells Prometheus, read from the history. What the history dates after `now`
+ * (milliseconds) is of a clock that was ahead: it must not hide for as long that nothing has come since.
+ */
+export function readFamilies(database: Database.Database, { sync }: Config, now: number): Family[] {
+  return [
+    ...syncFamilies(database, readTotals(database), now),
+    ...candleFamilies(database, sync),
+    ...checkFamilies(database),
+    ...backupFamilies(database, now),
+    ...runFamilies(database, now),
+    gauge('candlekeep_info', 'Which candlekeep wrote this file, and the Node it ran on; always 1.', [
+      { labels: { version: manifest.version, node: process.version }, value: 1 },
+    ]),
+  ]
+}
+
+function syncFamilies(database: Database.Database, totals: Totals, now: number): Family[] {
+  const count = (name: string) => totals.get(name) ?? 0
+  const counted = (name: string, help: string) => counter(name, help, [{ value: count(name) }])
+  const lastSync = database
+    .prepare(
+      `SELECT finished_at FROM runs WHERE job = 'daily_sync' AND started_at <= ? AND finished_at IS NOT NULL
+         AND json_valid(figures) AND figures ->> 'counts' ORDER BY started_at DESC LIMIT 1`,
+    )
+    .pluck()
+    .get(now) as number | undefined
+  return [
+    gauge(
+      'last_sync_timestamp_seconds',
+      'When the last daily sync ended that was about all symbols and complete enough to count, in Unix time.',
+      lastSync === undefined ? [] : [{ value: lastSync / 1000 }],
+    ),
+    counter(
+      'daily_sync_runs_total',
+      'Daily syncs that have ended, by how.',
+      outcomes.map(outcome => ({ labels: { outcome }, value: count(total.runs(outcome)) })),
+    ),
+    counted(
+      total.failures,
+      'Daily syncs that failed or were killed; daily_sync_timeout_total has those that ran out of time.',
+    ),
+    counted(total.timeouts, 'Daily syncs that were stopped at their deadline.'),
+    counted(total.scriptErrors, 'Daily syncs that ended by a defect of candlekeep, or were killed.'),
+    counted(total.rateLimitHits, 'Answers of Binance to daily syncs that said too many requests.'),
+    {
+      name: 'daily_sync_duration_seconds',
+      type: 'histogram',
+      help: 'How long daily syncs took, however they ended; one that was killed does not count.',
+      samples: [
+        ...durationBounds.map(bound => bucket(renderValue(bound), count(total.within(bound)))),
+        bucket('+Inf', count(total.timed)),
+        { suffix: '_sum', value: count(total.took) / 1000 },
+        { suffix: '_count', value: count(total.timed) },
+      ],
+    },
+  ]
+}
+
+function bucket(le: string, value: number): Sample {
+  return { suffix: '_bucket', labels: { le }, value }
+}
+
+type StoredRow = { interval: string; symbol: string; count: number; last: number }
+
+/** Of all intervals how much there is; of the interval and the symbols that are configured, up to when. */
+function candleFamilies(database: Database.Database, sync: Config['sync']): Family[] {
+  const rows = database
+    .prepare('SELECT interval, symbol, count, last FROM stored_candles ORDER BY interval, symbol')
+    .all() as StoredRow[]
+  const configured = new Set(sync.symbols)
+  const newest = rows.filter(({ interval, symbol }) => interval === sync.interval && configured.has(symbol))
+  return [
+    gauge(
+      'last_candle_timestamp_seconds',
+      'Open time of the newest stored candle of a symbol of the cheat sheet, in Unix time.',
+      newest.map(({ symbol, last }) => ({ labels: { symbol }, value: last / 1000 })),
+    ),
+    ...[...Map.groupBy(rows, ({ interval }) => interval)].flatMap(([interval, stored]) => {
+      const table = candleTable(interval)
+      const records = stored.reduce((sum, { count }) => sum + count, 0)
+      return [
+        gauge(`${table}_distinct_symbols`, `Symbols that have ${interval} candles.`, [
+          { value: stored.length },
+        ]),
+        gauge(`${table}_records`, `Stored ${interval} candles of all symbols.`, [{ value: records }]),
+      ]
+    }),
+  ]
+}
+
+/** The agent's name for the candles of an interval: `4h` is `ohlcv_h4`. */
+export function candleTable(interval: string): string {
+  return `ohlcv_${interval.slice(-1)}${interval.slice(0, -1)}`
+}
+
+type SizeRow = { bytes: number | null; free: number | null; disk: number | null }
+
+const statusValues: Record<string, number> = { ok: 0, warning: 1, critical: 2, unknown: 3 }
+
+function checkFamilies(database: Database.Database): Family[] {
+  const checks = database
+    .prepare(
+      'SELECT name, status, checked_at AS at FROM checks WHERE run = (SELECT max(run) FROM checks) ORDER BY name',
+    )
+    .all() as { name: string; status: string; at: number }[]
+  const size = database
+    .prepare(
+      `SELECT figures ->> 'file_bytes' AS bytes, figures ->> 'disk_free_bytes' AS free,
+         figures ->> 'disk_total_bytes' AS disk
+       FROM checks WHERE name = 'database_size' AND json_valid(figures) ORDER BY run DESC LIMIT 1`,
+    )
+    .get() as SizeRow | undefined
+  const measured = (name: string, help: string, value: number | null | undefined) =>
+    gauge(name, help, typeof value === 'number' ? [{ value }] : [])
+  const [newest] = checks
+  return [
+    gauge(
+      'health_check_status',
+      'What the last health check found, by check: 0 ok, 1 warning, 2 critical, 3 unknown.',
+      checks.map(({ name, status }) => ({ labels: { check: name }, value: statusValues[status] ?? 3 })),
+    ),
+    measured(
+      'last_health_check_timestamp_seconds',
+      'When the last health check looked, in Unix time.',
+      newest && newest.at / 1000,
+    ),
+    measured(
+      'database_size_bytes',
+      "Size of the agent's database file at the last health check.",
+      size?.bytes,
+    ),
+    measured(
+      'database_disk_free_bytes',
+      'Free on the disk of that file at the last health check.',
+      size?.free,
+    ),
+    measured(
+      'database_disk_total_bytes',
+      'Size of the disk of that file at the last health check.',
+      size?.disk,
+    ),
+  ]
+}
+
+type BackupRow = { tier: string; at: number; bytes: number }
+
+function backupFamilies(database: Database.Database, now: number): Family[] {
+  const backups = database
+    .prepare(
+      `SELECT tier, max(taken_at) AS at, bytes FROM backups WHERE proven_at IS NOT NULL AND taken_at <= ?
+       GROUP BY tier ORDER BY tier`,
+    )
+    .all(now) as BackupRow[]
+  return [
+    gauge(
+      'backup_last_success_timestamp_seconds',
+      'When the newest proven backup of a tier was taken, in Unix time.',
+      backups.map(({ tier, at }) => ({ labels: { tier }, value: at / 1000 })),
+    ),
+    gauge(
+      'backup_size_bytes',
+      'Size of the newest proven backup of a tier.',
+      backups.map(({ tier, bytes }) => ({ labels: { tier }, value: bytes })),
+    ),
+  ]
+}
+
+type EndedRow = { name: string; at: number; status: number }
+
+// 137: what a shell says of a process that was killed
+const lastRuns = `
+  SELECT jobs.job AS name, last.finished_at AS at, coalesce(last.exit_status, 137) AS status
+  FROM (SELECT DISTINCT job FROM runs) AS jobs JOIN runs AS last ON last.id = (
+    SELECT id FROM runs WHERE job = jobs.job AND started_at <= ? AND finished_at IS NOT NULL
+    ORDER BY started_at DESC LIMIT 1)
+  ORDER BY name`
+
+function runFamilies(database: Database.Database, now: number): Family[] {
+  const runs = database.prepare(lastRuns).all(now) as EndedRow[]
+  // not `job`: Prometheus has a label of that name itself and would rename this one to exported_job
+  const labelled = runs.map(({ name, at, status }) => ({ labels: { name }, at, status }))
+  return [
+    gauge(
+      'job_last_run_timestamp_seconds',
+      'When the last run of a job ended, however it did, in Unix time.',
+      labelled.map(({ labels, at }) => ({ labels, value: at / 1000 })),
+    ),
+    gauge(
+      'job_last_exit_status',
+      'Exit status of the last run of a job; 137 if it died without one.',
+      labelled.map(({ labels, status }) => ({ labels, value: status })),
+    ),
+  ]
+}
+
+function gauge(name: string, help: string, samples: Sample[]): Family {
+  return { name, type: 'gauge', help, samples }
+}
+
+function counter(name: string, help: string, samples: Sample[]): Family {
+  return { name, type: 'counter', help, samples }
+}
