@@ -1,0 +1,62 @@
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { Alerting, AlertingContext } from '../job/alerting.ts'
+import { codeOf } from '../job/errors.ts'
+import { hour, minute } from '../job/time.ts'
+import { deliverDue, openBudget } from './delivery.ts'
+import { type Manner, remember, rememberSettled } from './memory.ts'
+import { routesOf } from './routing.ts'
+
+const deliverer = fileURLToPath(new URL('./deliver.mts', import.meta.url))
+
+/** Alerts by Slack, e-mail and PagerDuty. What has to be said is put down in the history first, then sent from there. */
+export const alerting: Alerting = {
+  observe(conditions, context) {
+    if (conditions.length === 0) return
+    try {
+      const { config, history, clock } = context
+      history.transact(database => remember(database, conditions, clock.now(), mannerOf(config)))
+    } catch (error) {
+      context.log.warn(`alerts could not be put down: ${describe(error)}`)
+    }
+  },
+
+  async deliver(context) {
+    try {
+      const { config, history, clock } = context
+      history.transact(database => rememberSettled(database, clock.now(), mannerOf(config)))
+      await deliverDue(context, openBudget())
+    } catch (error) {
+      context.log.warn(`alerts could not be delivered: ${describe(error)}`)
+    }
+  },
+
+  deliverDetached({ config, log }) {
+    try {
+      const child = spawn(process.execPath, [deliverer, '--config', config.file], {
+        cwd: '/',
+        detached: true,
+        stdio: 'ignore',
+      })
+      child.on('error', () => undefined)
+      child.unref()
+    } catch (error) {
+      log.warn(`alerts wait for the next run: ${describe(error)}`)
+    }
+  },
+}
+
+function mannerOf(config: AlertingContext['config']): Manner {
+  const { settle_minutes, repeat_hours } = config.alerts
+  return {
+    pace: { settleMs: settle_minutes * minute, repeatMs: repeat_hours * hour },
+    routes: routesOf(config),
+  }
+}
+
+/** A defect, by its name and place. Not by its message: that could have a secret in it. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return 'a defect'
+  const place = /at .*\/(\w+\.m?ts:\d+)/.exec(error.stack ?? '')?.[1] ?? ''
+  return [codeOf(error) || error.name, place].filter(part => part !== '').join(' at ')
+}

@@ -1,0 +1,306 @@
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import t, { type Test } from 'tap'
+import { alerting } from '../scripts/alerts/alerting.ts'
+import type { Alerting, Condition } from '../scripts/job/alerting.ts'
+import { History } from '../scripts/job/history.ts'
+import { type AlertsHere, alertsHere } from './support/alerts/here.ts'
+import { type Services, shownBySlack, startServices } from './support/alerts/services.ts'
+
+const down = { status: 500, text: 'rollup_error' }
+const day = 24 * 60
+
+async function setUp(test: Test): Promise<AlertsHere & { services: Services }> {
+  const services = await startServices(test)
+  const here = alertsHere(test, services)
+  return { ...here, services }
+}
+
+/** What was sent to Slack, a headline each. */
+const headlines = ({ slack }: Services) =>
+  slack.map(({ attachments }) => attachments[0]?.blocks[0]?.text?.text)
+const actions = ({ pagerduty }: Services) => pagerduty.map(({ event_action }) => event_action)
+
+function deliveries({ context }: AlertsHere, channel: string) {
+  return context.history.transact(database =>
+    database
+      .prepare('SELECT outcome, tries FROM alert_deliveries WHERE channel = ? ORDER BY event')
+      .all(channel),
+  )
+}
+
+await t.test('a check that flaps ten times makes one alert and one recovery', async test => {
+  const { services, at, see, deliver } = await setUp(test)
+  for (let n = 0; n < 10; n++) {
+    at(10 * n)
+    see('critical')
+    await deliver()
+    at(10 * n + 5)
+    see('ok')
+    await deliver()
+  }
+  test.same(headlines(services), ['🔴 CRITICAL: it is critical'])
+  at(110)
+  await deliver()
+  await deliver()
+  test.same(headlines(services), ['🔴 CRITICAL: it is critical', '✅ RECOVERED: all is well'])
+  test.same(actions(services), ['trigger', 'resolve'])
+  test.equal(services.pagerduty[0]?.dedup_key, services.pagerduty[1]?.dedup_key)
+})
+
+await t.test('a change for the worse is told, a change for the better resolves the incident', async test => {
+  const { services, at, see, deliver } = await setUp(test)
+  see('warning')
+  await deliver()
+  test.same(actions(services), [], 'a warning gets nobody up')
+  at(1)
+  see('critical')
+  await deliver()
+  at(2)
+  see('warning')
+  at(20)
+  await deliver()
+  at(30)
+  see('ok')
+  at(50)
+  await deliver()
+  test.same(headlines(services), [
+    '🟠 WARNING: it is warning',
+    '🔴 CRITICAL: it is critical',
+    '🟠 WARNING, no longer critical: it is warning',
+    '✅ RECOVERED: all is well',
+  ])
+  test.same(actions(services), ['trigger', 'resolve'])
+})
+
+await t.test('what stays bad is told again after a day, not before', async test => {
+  const { services, at, see, deliver } = await setUp(test)
+  for (let hours = 0; hours <= 49; hours++) {
+    at(60 * hours)
+    see('critical')
+    await deliver()
+  }
+  test.same(headlines(services), [
+    '🔴 CRITICAL: it is critical',
+    '🔴 STILL CRITICAL: it is critical',
+    '🔴 STILL CRITICAL: it is critical',
+  ])
+  test.same(actions(services), ['trigger', 'trigger', 'trigger'])
+  test.equal(new Set(services.pagerduty.map(({ dedup_key }) => dedup_key)).size, 1, 'one incident')
+})
+
+await t.test('a channel that fails three times gets the alert once, after 1, 2 and 4 seconds', async test => {
+  const { services, see, deliver, waits, warnings } = await setUp(test)
+  services.script.slack = [down, down, down]
+  see('critical')
+  await deliver()
+  await deliver()
+  test.equal(services.slack.length, 1)
+  test.equal(services.tries.slack, 4)
+  test.same(waits, [1000, 2000, 4000])
+  test.same(warnings, [])
+})
+
+await t.test('a channel that asks for patience gets it, where there is time', async test => {
+  const { services, see, deliver, waits, warnings } = await setUp(test)
+  services.script.slack = [{ status: 429, headers: { 'retry-after': '7' } }]
+  see('critical')
+  await deliver()
+  test.same(waits, [7000])
+  test.equal(services.slack.length, 1)
+  services.script.slack = [{ status: 429, headers: { 'retry-after': '600' } }]
+  see('critical', { key: 'health:other' })
+  await deliver()
+  test.same(waits, [7000], 'ten minutes are not waited for')
+  test.same(warnings, ['slack is down: it answered 429; 1 alert is kept for a later run'])
+})
+
+await t.test('a channel that refuses is asked once a run', async test => {
+  const { services, see, deliver, warnings } = await setUp(test)
+  services.script.slack = [{ status: 404, text: 'no_service' }]
+  services.script.pagerduty = [{ status: 400 }]
+  see('critical')
+  await deliver()
+  test.same(services.tries, { slack: 1, pagerduty: 1 })
+  test.same([...warnings].sort(), [
+    'pagerduty is down: it answered 400 (is the routing key that of an Events API v2 integration?); 1 alert is kept for a later run',
+    'slack is down: it answered 404 (the webhook is gone or switched off); 1 alert is kept for a later run',
+  ])
+  services.script.slack = [{ status: 302, headers: { location: services.slackUrl }, text: '' }]
+  see('critical', { key: 'health:other' })
+  await deliver()
+  test.equal(services.tries.slack, 2, 'a redirect is not followed')
+})
+
+await t.test('an outage ends in one message with the newest state of each thing', async test => {
+  const { services, at, see, deliver, warnings } = await setUp(test)
+  services.script.slack = Array.from({ length: 1000 }, () => down)
+  for (let n = 0; n < 30; n++) {
+    at(n * 60)
+    see('critical', { key: `health:${n}`, title: `thing ${n} is broken` })
+    await deliver()
+  }
+  at(30 * 60)
+  see('ok', { key: 'health:0', title: 'thing 0 is well' })
+  at(31 * 60)
+  test.equal(warnings.at(-1), 'slack is down: it answered 500; 30 alerts are kept for a later run')
+  services.script.slack = []
+  await deliver()
+  await deliver()
+  test.equal(services.slack.length, 1)
+  const shown = shownBySlack(services.slack[0] as never)
+  test.match(shown, '🔴 29 alerts, 1 recovery')
+  test.match(shown, '… and 10 more')
+  test.match(shown, 'thing 1 is broken')
+  test.notMatch(shown, 'CRITICAL: thing 0 is broken', 'the newest state, not each on the way')
+  test.match(shown, 'it could not be delivered before')
+})
+
+await t.test('a channel that stays down is tried after a minute, two, four … an hour', async test => {
+  const { services, at, see, deliver, warnings } = await setUp(test)
+  services.script.slack = Array.from({ length: 10_000 }, () => down)
+  see('warning')
+  const tried: number[] = []
+  for (let minutes = 0; minutes <= 5 * 60; minutes++) {
+    const before = services.tries.slack
+    at(minutes)
+    await deliver()
+    if (services.tries.slack > before) tried.push(minutes)
+  }
+  test.same(tried, [0, 1, 3, 7, 15, 31, 63, 123, 183, 243])
+  at(8 * day)
+  await deliver()
+  test.equal(warnings.at(-1), '1 alert is given up: slack has been down for a week')
+  at(9 * day)
+  await deliver()
+  test.equal(services.tries.slack, 4 * (tried.length + 1), 'and not tried again')
+})
+
+await t.test('PagerDuty need not hear of the end of what it has not heard of', async test => {
+  const { services, at, see, deliver, context } = await setUp(test)
+  see('critical')
+  at(1)
+  see('ok')
+  at(20)
+  await deliver()
+  test.same(headlines(services), ['✅ RECOVERED: all is well'], 'Slack hears of it in one message')
+  test.match(shownBySlack(services.slack[0] as never), 'It was critical')
+  test.same(services.tries.pagerduty, 0)
+  test.same(deliveries({ context } as never, 'pagerduty'), [
+    { outcome: 'superseded', tries: 0 },
+    { outcome: 'needless', tries: 0 },
+  ])
+
+  // no answer: the trigger may have arrived all the same
+  services.script.pagerduty = [{ status: 503 }, { status: 503 }, { status: 503 }, { status: 503 }]
+  at(30)
+  see('critical')
+  await deliver()
+  at(31)
+  see('ok')
+  at(120)
+  await deliver()
+  test.same(actions(services), ['resolve'])
+})
+
+await t.test('two that deliver at once do not send twice', async test => {
+  const { services, see, context, workspace } = await setUp(test)
+  const other = { ...context, history: History.open(workspace.state, context.log, context.clock) }
+  test.teardown(() => other.history.close())
+  services.script.slack = [down, down]
+  for (let n = 0; n < 5; n++) see('critical', { key: `health:${n}` })
+  await Promise.all([alerting.deliver(context), alerting.deliver(other), alerting.deliver(context)])
+  test.equal(services.slack.length, 1)
+  test.equal(services.pagerduty.length, 5)
+})
+
+await t.test('what is seen while another delivers is sent by that one', async test => {
+  const { services, see, deliver, context } = await setUp(test)
+  see('critical')
+  services.script.slack = [down]
+  context.clock.sleep = async () => {
+    see('critical', { key: 'health:second', title: 'a second one' })
+    await deliver()
+  }
+  await deliver()
+  test.same(headlines(services), ['🔴 CRITICAL: it is critical', '🔴 CRITICAL: a second one'])
+})
+
+await t.test('a clock that is put back keeps nothing waiting', async test => {
+  const { services, at, see, deliver } = await setUp(test)
+  services.script.slack = [down, down, down, down]
+  at(400 * day)
+  see('critical')
+  await deliver()
+  test.equal(services.slack.length, 0)
+  at(0)
+  await deliver()
+  test.equal(services.slack.length, 1)
+  see('ok')
+  at(20)
+  await deliver()
+  test.equal(services.slack.length, 2)
+})
+
+await t.test('a channel without its secret is skipped without a word', async test => {
+  const { services, at, see, deliver, warnings } = await setUp(test)
+  const url = process.env.CANDLEKEEP_SLACK_WEBHOOK_URL
+  delete process.env.CANDLEKEEP_SLACK_WEBHOOK_URL
+  see('critical')
+  await deliver()
+  test.same(warnings, [])
+  test.equal(services.pagerduty.length, 1)
+  process.env.CANDLEKEEP_SLACK_WEBHOOK_URL = url
+  at(60)
+  await deliver()
+  test.equal(services.slack.length, 1, 'the next process that has it tells')
+
+  delete process.env.CANDLEKEEP_SLACK_WEBHOOK_URL
+  see('critical', { key: 'health:other' })
+  at(2 * day)
+  await deliver()
+  process.env.CANDLEKEEP_SLACK_WEBHOOK_URL = url
+  await deliver()
+  test.equal(services.slack.length, 1, 'what is older than a day is not told to who comes late')
+})
+
+await t.test('nothing that goes wrong with the history or the settings reaches the job', async test => {
+  const { services, see, deliver, context, warnings, workspace } = await setUp(test)
+  context.history.transact(database => database.exec('DROP TABLE alert_events'))
+  see('critical')
+  await deliver()
+  test.match(warnings[0], /^the history cannot be written \(SQLITE_ERROR\)/)
+  test.equal(services.slack.length, 1, 'it is told all the same')
+
+  context.history.close()
+  see('critical')
+  await deliver()
+  test.match(warnings.slice(1), [
+    /^alerts could not be put down: TypeError/,
+    /^alerts could not be delivered: TypeError/,
+  ])
+  const [conditions, without]: [Condition[], Alerting] = [[], alerting]
+  without.observe(conditions, context)
+  test.equal(new Database(join(workspace.state, 'ops.db')).pragma('integrity_check', { simple: true }), 'ok')
+})
+
+await t.test('what is over is forgotten after 400 days', async test => {
+  const here = await setUp(test)
+  here.see('critical')
+  here.at(1)
+  here.see('ok')
+  await here.deliver()
+  here.at(20)
+  await here.deliver()
+  const count = () =>
+    here.context.history.transact(database => {
+      const tables = ['alert_states', 'alert_events', 'alert_deliveries']
+      return tables.map(table => database.prepare(`SELECT count(*) FROM ${table}`).pluck().get())
+    })
+  here.at(400 * day)
+  await here.deliver()
+  test.same(count(), [1, 2, 4])
+  here.at(402 * day)
+  await here.deliver()
+  test.same(count(), [0, 0, 0])
+})
