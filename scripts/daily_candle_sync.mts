@@ -3,6 +3,7 @@
  *
  *     npx zx scripts/daily_candle_sync.mts
  */
+import { alerting } from './alerts/alerting.ts'
 import { type Interval, intervals } from './candles/intervals.ts'
 import { planSync, type SyncWishes } from './candles/planner.ts'
 import { reportPlan, reportSync, usageFigures } from './candles/report.ts'
@@ -36,6 +37,7 @@ await job(
     recorded: ({ dryRun }) => !dryRun,
     deadlineMs: config => config.sync.timeout_minutes * minute,
     heartbeat: config => config.alerts.heartbeat.url_env,
+    alerting,
   },
   async ({ id, wishes, config, clock, signal, log, history, terminal, progress, keepFigures }) => {
     const started = performance.now()
