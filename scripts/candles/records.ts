@@ -1,6 +1,7 @@
 import type { History } from '../job/history.ts'
 import { type Candle, candleFields } from './candle.ts'
 import type { Interval } from './intervals.ts'
+import type { Verified } from './seal_rotation.ts'
 import type { KeptSeal, KeptSeals, Seal } from './seals.ts'
 import type { Revision } from './store.ts'
 import type { RejectedRow } from './validate.ts'
@@ -99,6 +100,29 @@ export class CandleRecords {
       seals.set(symbol, months.set(month, kept))
     }
     return seals
+  }
+
+  /** When each symbol's stored candles were last compared with their seals; since they were sealed, where never. */
+  verifiedSymbols(): Verified[] {
+    return this.#history.transact(database =>
+      database
+        .prepare(
+          `SELECT symbol, min(coalesce(verified_at, sealed_at)) AS at FROM candle_seals
+           WHERE interval = ? GROUP BY symbol ORDER BY symbol`,
+        )
+        .all(this.#interval),
+    ) as Verified[]
+  }
+
+  /** The stored candles of these symbols were just found to be what their seals say. */
+  markVerified(symbols: string[]): void {
+    const now = this.#now()
+    this.#history.transact(database => {
+      const mark = database.prepare(
+        'UPDATE candle_seals SET verified_at = ? WHERE interval = ? AND symbol = ?',
+      )
+      for (const symbol of symbols) mark.run(now, this.#interval, symbol)
+    })
   }
 
   /**

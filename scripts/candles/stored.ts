@@ -23,7 +23,7 @@ export function surveyCandles(
   if (!hasTable(database, table)) return new Map<string, Survey>()
   const rows = database
     .prepare(
-      `SELECT symbol, count(*) AS count, sum(timestamp % ? <> 0) AS offGrid,
+      `SELECT symbol, count(*) AS count, sum(timestamp % ? <> 0 OR typeof(timestamp) <> 'integer') AS offGrid,
          min(timestamp) AS first, max(timestamp) AS last
        FROM ${table} WHERE timestamp <= ? GROUP BY symbol`,
     )
@@ -35,7 +35,8 @@ export function surveyCandles(
     const survey = whole
       ? { ...row, gaps: [] }
       : surveyEachTime(database, { table, step }, symbol, lastClosed)
-    return [symbol, { ...survey, offGrid }] as const
+    // damage can turn a name into anything
+    return [String(symbol), { ...survey, offGrid }] as const
   })
   return new Map(surveys.filter(([, { count }]) => count > 0))
 }
@@ -48,7 +49,8 @@ function surveyEachTime(
 ): Omit<Survey, 'offGrid'> {
   const times = database
     .prepare(
-      `SELECT timestamp FROM ${table} WHERE symbol = ? AND timestamp <= ? AND timestamp % ? = 0 ORDER BY timestamp`,
+      `SELECT timestamp FROM ${table} WHERE symbol = ? AND timestamp <= ? AND timestamp % ? = 0
+       AND typeof(timestamp) = 'integer' ORDER BY timestamp`,
     )
     .pluck()
     .all(symbol, lastClosed, step) as number[]

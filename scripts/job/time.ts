@@ -6,8 +6,9 @@ export const minute = 60 * second
 export const hour = 60 * minute
 export const day = 24 * hour
 
-/** `2026-03-15 01:00 UTC`, for people. */
+/** `2026-03-15 01:00 UTC`, for people; damage can make a time of anything. */
 export function formatTime(ms: number): string {
+  if (Number.isNaN(new Date(ms).getTime())) return `time ${ms}`
   return `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`
 }
 

@@ -1,0 +1,165 @@
+import { existsSync, statfsSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { CandleFacts } from '../candles/inspect.ts'
+import type { CandleTable } from '../candles/intervals.ts'
+import type { Config } from '../job/config.ts'
+import { messageOf } from '../job/errors.ts'
+import { day, hour, minute } from '../job/time.ts'
+import { judgeBackups } from './backup_status.ts'
+import { type CheckName, type CheckResult, conclusion } from './check.ts'
+import { judgeFreshness } from './data_freshness.ts'
+import { judgeIntegrity } from './database_integrity.ts'
+import { type DiskFacts, judgeSize } from './database_size.ts'
+import type { Examination } from './examination.ts'
+import type { Trouble } from './examiner.ts'
+import type { Memory } from './memory.ts'
+import { judgeActivity } from './recent_activity.ts'
+import { judgeCoverage } from './symbol_coverage.ts'
+
+export type CheckContext = {
+  config: Config
+  now: number
+  table: CandleTable
+  quick: boolean
+  examination: Examination
+  /** undefined: the history cannot be read. */
+  memory: Memory | undefined
+  /** Symbols whose candles are sealed. */
+  sealed: number
+}
+
+/** The six checks, in the order of the mission. One that throws is unknown, and the others still run. */
+export function runChecks(context: CheckContext): CheckResult[] {
+  return Object.entries(checks).map(([name, check]) => {
+    try {
+      return check(context)
+    } catch (error) {
+      return unknown(name as CheckName, `the check itself failed: ${messageOf(error)}`)
+    }
+  })
+}
+
+const checks: Record<CheckName, (context: CheckContext) => CheckResult> = {
+  data_freshness({ config, now, table, examination, memory }) {
+    const candles = readable(examination.candles)
+    if (candles === undefined) return unreadable('data_freshness', examination.candles)
+    if (memory === undefined) return noHistory('data_freshness')
+    const expected = new Set(expectedSymbols(config, memory).expected)
+    return judgeFreshness(
+      {
+        now,
+        database: config.paths.database,
+        interval: table,
+        lastSync: memory.lastSync,
+        symbols: candles.symbols.filter(({ symbol }) => expected.has(symbol)),
+        offGrid: candles.symbols
+          .filter(({ offGrid }) => offGrid > 0)
+          .map(({ symbol, offGrid }) => ({ symbol, count: offGrid })),
+        unclosed: candles.unclosed,
+      },
+      { maxAgeHours: config.health.max_data_age_hours, syncMinutes: config.sync.timeout_minutes },
+    )
+  },
+  symbol_coverage({ config, table, examination, memory }) {
+    const candles = readable(examination.candles)
+    if (candles === undefined) return unreadable('symbol_coverage', examination.candles)
+    const stored = new Map(candles.symbols.map(entry => [entry.symbol, entry]))
+    return judgeCoverage({ ...expectedSymbols(config, memory), step: table.step, stored })
+  },
+  database_integrity({ config, quick, examination, sealed }) {
+    const { file, hotJournal, structure, seals } = examination
+    return judgeIntegrity({
+      database: config.paths.database,
+      file,
+      quick,
+      hotJournal,
+      sqlite: structure,
+      seals:
+        'broken' in seals
+          ? { symbols: sealed, verified: seals.verified.length, broken: seals.broken }
+          : seals,
+    })
+  },
+  database_size({ config, now, examination, memory }) {
+    const { health, paths } = config
+    return judgeSize(
+      {
+        now,
+        database: paths.database,
+        size: examination.size,
+        disks: disksOf([dirname(paths.database), paths.state, paths.logs]),
+        earlier: memory?.sizes ?? [],
+      },
+      {
+        minMb: health.min_database_mb,
+        maxShrinkRatio: health.max_shrink_ratio,
+        minFreeRatio: health.min_free_disk_ratio,
+      },
+    )
+  },
+  backup_status({ config, now, memory }) {
+    if (memory === undefined) return noHistory('backup_status')
+    const { health, sla } = config
+    return judgeBackups(memory.backups, now, {
+      maxAgeHours: health.max_backup_age_hours,
+      rpoHours: sla.rpo_hours,
+    })
+  },
+  recent_activity({ config, now, memory }) {
+    if (memory === undefined) return noHistory('recent_activity')
+    const { newestRuns, endedRuns } = memory
+    return judgeActivity(
+      { now, newest: newestRuns, ended: endedRuns },
+      {
+        syncDueAt: lastTimeOfDay(config.schedule.daily_sync, now),
+        syncMinutes: config.sync.timeout_minutes,
+        maxAgeHours: config.health.max_log_age_hours,
+      },
+    )
+  },
+}
+
+/** The newest moment at which it was `time` (`01:00`, UTC). */
+export function lastTimeOfDay(time: string, now: number): number {
+  const [hours, minutes] = time.split(':').map(Number) as [number, number]
+  const today = Math.floor(now / day) * day + hours * hour + minutes * minute
+  return today <= now ? today : today - day
+}
+
+function expectedSymbols({ sync }: Config, memory: Memory | undefined) {
+  const untradable = sync.symbols.filter(symbol => memory?.untradable.includes(symbol))
+  return { expected: sync.symbols.filter(symbol => !untradable.includes(symbol)), untradable }
+}
+
+/** The file systems of some folders, each once. */
+function disksOf(folders: string[]): DiskFacts[] {
+  const disks = new Map<number, DiskFacts>()
+  for (const path of folders.map(nearestFolder)) {
+    const { dev } = statSync(path)
+    const { bavail, blocks, bsize } = statfsSync(path)
+    if (!disks.has(dev)) disks.set(dev, { path, free: bavail * bsize, total: blocks * bsize })
+  }
+  return [...disks.values()]
+}
+
+/** A folder that is not there yet will be on the disk of its parent. */
+function nearestFolder(folder: string): string {
+  return existsSync(folder) ? folder : nearestFolder(dirname(folder))
+}
+
+function readable(candles: CandleFacts | Trouble): CandleFacts | undefined {
+  return 'symbols' in candles ? candles : undefined
+}
+
+function unreadable(name: CheckName, trouble: CandleFacts | Trouble): CheckResult {
+  const why = 'damaged' in trouble ? trouble.damaged : 'unknown' in trouble ? trouble.unknown : ''
+  return unknown(name, why)
+}
+
+function noHistory(name: CheckName): CheckResult {
+  return unknown(name, 'the history cannot be read')
+}
+
+function unknown(name: CheckName, line: string): CheckResult {
+  return conclusion(name, [{ status: 'unknown', line }], '', {})
+}

@@ -1,0 +1,124 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { BrokenSeal, CandleFacts, SealsOfSymbol } from '../candles/inspect.ts'
+import type { CandleTable } from '../candles/intervals.ts'
+import { type Examined, type Examiner, startExaminer, type Trouble } from './examiner.ts'
+import type { SizeFacts, StructureFacts } from './examiner_protocol.ts'
+import { type FileFacts, lookAtFile } from './file_facts.ts'
+import { inScratchFolder, takeView } from './view.ts'
+
+export type ExaminationRequest = {
+  database: string
+  /** A folder for a copy, on a disk with room for it. */
+  scratch: string
+  table: CandleTable
+  /** Open time of the newest candle that can have closed. */
+  lastClosed: number
+  quick: boolean
+  /** The seals to compare, as they are at the moment of the call: of the symbols that are due, or `only` of these. */
+  seals: (only?: Set<string>) => SealsOfSymbol[]
+  signal: AbortSignal
+  /** Before a seal that does not match is looked at again. */
+  pauseMs?: number
+}
+
+/** What was seen of a database. What could not be seen says why. */
+export type Examination = {
+  file: FileFacts
+  hotJournal: boolean
+  /** For how long writers had to wait, where the database does not let them write beside a reader. */
+  heldMs: number | undefined
+  size: SizeFacts | undefined
+  candles: CandleFacts | Trouble
+  structure: StructureFacts | Trouble
+  seals: { broken: BrokenSeal[]; verified: string[] } | Trouble
+}
+
+/**
+ * Looks at a database that others write to: they never wait for more than it takes to copy it. What they write in
+ * between makes no difference: everything that is looked at is one state, and a seal that does not match is read
+ * again before it counts.
+ */
+export function examine(request: ExaminationRequest): Promise<Examination> {
+  return inScratchFolder(request.scratch, async folder => {
+    // two, side by side: SQLite's own check takes one processor all the time
+    const [first, second] = [startExaminer(request.signal), startExaminer(request.signal)]
+    try {
+      return await examineIn(folder, request, first, second)
+    } finally {
+      first.end()
+      second.end()
+    }
+  })
+}
+
+/** The same, in a folder and by examiners that are there already. */
+export async function examineIn(
+  folder: string,
+  request: ExaminationRequest,
+  first: Examiner,
+  second: Examiner,
+): Promise<Examination> {
+  const file = lookAtFile(request.database)
+  const view = await takeView(request.database, folder, first)
+  if ('trouble' in view) {
+    const { trouble } = view
+    const nothing = { hotJournal: false, heldMs: undefined, size: undefined }
+    return { file, ...nothing, candles: trouble, structure: trouble, seals: trouble }
+  }
+  const [structure, contents] = await Promise.all([
+    first.ask({ task: 'structure', file: view.file, quick: request.quick }),
+    readContents(request, second, view.file),
+  ])
+  const recheck = async (only: Set<string>) => {
+    const later = await takeView(request.database, folder, second)
+    return 'trouble' in later ? undefined : readContents(request, second, later.file, only)
+  }
+  return {
+    file,
+    hotJournal: view.hotJournal,
+    heldMs: view.heldMs,
+    size: contents.findings.size,
+    candles: contents.findings.candles ?? troubleOf(contents),
+    structure: structure.findings.structure ?? troubleOf(structure),
+    seals: await confirmSeals(contents, recheck, request),
+  }
+}
+
+type Contents = Examined & { asked: string[] }
+
+async function readContents(
+  { table, lastClosed, seals }: ExaminationRequest,
+  examiner: Examiner,
+  file: string,
+  only?: Set<string>,
+): Promise<Contents> {
+  const asked = seals(only)
+  const examined = await examiner.ask({ task: 'contents', file, table, lastClosed, seals: asked })
+  return { ...examined, asked: asked.map(({ symbol }) => symbol) }
+}
+
+const rounds = 3
+
+/**
+ * A sync that commits while the seals and then the candles are read breaks a seal only for the moment: what does not
+ * match is read again, with the seals as they are then.
+ */
+async function confirmSeals(
+  contents: Contents,
+  recheck: (only: Set<string>) => Promise<Contents | undefined>,
+  { signal, pauseMs = 250 }: ExaminationRequest,
+): Promise<Examination['seals']> {
+  let suspect = contents.findings.broken
+  if (suspect === undefined) return troubleOf(contents)
+  for (let round = 0; round < rounds && suspect.length > 0; round++) {
+    await delay(pauseMs, undefined, { signal }).catch(() => undefined)
+    const again = await recheck(new Set(suspect.map(({ symbol }) => symbol)))
+    suspect = again?.findings.broken ?? suspect
+  }
+  const broken = new Set(suspect.map(({ symbol }) => symbol))
+  return { broken: suspect, verified: contents.asked.filter(symbol => !broken.has(symbol)) }
+}
+
+function troubleOf({ trouble }: Examined): Trouble {
+  return trouble ?? { unknown: 'the database could not be looked into' }
+}

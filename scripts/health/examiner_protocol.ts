@@ -1,0 +1,34 @@
+import type { BrokenSeal, CandleFacts, SealsOfSymbol } from '../candles/inspect.ts'
+import type { CandleTable } from '../candles/intervals.ts'
+import type { SealedCopy } from './sealed_copy.ts'
+
+// What the health check and the process that looks into the database say to each other.
+
+export type ExaminerRequest =
+  | { task: 'copy'; file: string; target: string }
+  | { task: 'structure'; file: string; quick: boolean }
+  | {
+      task: 'contents'
+      file: string
+      table: CandleTable
+      /** Open time of the newest candle that can have closed. */
+      lastClosed: number
+      /** Those to compare in this run. */
+      seals: SealsOfSymbol[]
+    }
+
+/** Bytes of a database, of its pages in use, and of its free ones. */
+export type SizeFacts = { file: number; used: number; free: number }
+
+/** What SQLite's own check said; no problems: ok. */
+export type StructureFacts = { problems: string[]; foreignKeys: { table: string; count: number }[] }
+
+/** What was found before an error ended it, if one did. */
+export type Findings = {
+  copy?: SealedCopy
+  size?: SizeFacts
+  candles?: CandleFacts
+  broken?: BrokenSeal[]
+  structure?: StructureFacts
+  error?: { code: string; message: string }
+}

@@ -1,0 +1,92 @@
+import type Database from 'better-sqlite3'
+import type { History } from '../job/history.ts'
+import { isAlive } from '../job/process.ts'
+import type { BackupFacts } from './backup_status.ts'
+import type { CheckResult } from './check.ts'
+import type { LastSync } from './data_freshness.ts'
+import type { EarlierSize } from './database_size.ts'
+import type { RunFacts } from './recent_activity.ts'
+
+/** What the history tells the health check. */
+export type Memory = {
+  lastSync: LastSync | undefined
+  /** Symbols that the last sync found not to trade. */
+  untradable: string[]
+  backups: BackupFacts[]
+  sizes: EarlierSize[]
+  newestRuns: RunFacts[]
+  endedRuns: RunFacts[]
+}
+
+/** Reads what the history tells; `own` is the run that asks. */
+export function recall(history: History, own: number): Memory {
+  return history.transact(database => ({
+    lastSync: lastSync(database),
+    untradable: untradable(database),
+    backups: newestBackups(database),
+    sizes: earlierSizes(database),
+    newestRuns: newestRuns(database, own, 'TRUE'),
+    endedRuns: newestRuns(database, own, "outcome <> 'running'"),
+  }))
+}
+
+/** A sync counts when it was about everything that is configured and enough of it is complete (`figures.counts`). */
+function lastSync(database: Database.Database): LastSync | undefined {
+  const row = database
+    .prepare(
+      `SELECT finished_at AS endedAt, figures ->> 'last_closed' AS lastClosed FROM runs
+       WHERE job = 'daily_sync' AND figures ->> 'counts' = 1 ORDER BY started_at DESC LIMIT 1`,
+    )
+    .get() as { endedAt: number; lastClosed: string } | undefined
+  return row === undefined ? undefined : { endedAt: row.endedAt, lastClosed: Date.parse(row.lastClosed) }
+}
+
+function untradable(database: Database.Database): string[] {
+  const found = database
+    .prepare(
+      `SELECT figures -> 'untradable' FROM runs
+       WHERE job = 'daily_sync' AND figures -> 'untradable' IS NOT NULL ORDER BY started_at DESC LIMIT 1`,
+    )
+    .pluck()
+    .get() as string | undefined
+  return found === undefined ? [] : (JSON.parse(found) as { symbol: string }[]).map(({ symbol }) => symbol)
+}
+
+function newestBackups(database: Database.Database): BackupFacts[] {
+  return database
+    .prepare(
+      `SELECT tier, taken_at AS takenAt, max(covers_until) AS coversUntil, bytes FROM backups
+       WHERE proven_at IS NOT NULL GROUP BY tier ORDER BY tier`,
+    )
+    .all() as BackupFacts[]
+}
+
+function earlierSizes(database: Database.Database): EarlierSize[] {
+  return database
+    .prepare(
+      `SELECT checked_at AS at, figures ->> 'used_bytes' AS used, figures ->> 'disk_free_bytes' AS diskFree FROM checks
+       WHERE name = 'database_size' AND used IS NOT NULL AND diskFree IS NOT NULL ORDER BY run DESC LIMIT 500`,
+    )
+    .all() as EarlierSize[]
+}
+
+function newestRuns(database: Database.Database, own: number, which: string): RunFacts[] {
+  const rows = database
+    .prepare(
+      `SELECT job, pid, max(started_at) AS startedAt, finished_at AS finishedAt, outcome, summary, log_file AS logFile
+       FROM runs WHERE id <> ? AND job <> 'health_check' AND ${which} GROUP BY job ORDER BY job`,
+    )
+    .all(own) as Omit<RunFacts, 'alive'>[]
+  return rows.map(row => ({ ...row, alive: isAlive(row.pid) }))
+}
+
+/** Keeps what was found. */
+export function remember(history: History, run: number, now: number, results: CheckResult[]): void {
+  history.transact(database => {
+    const insert = database.prepare(
+      'INSERT INTO checks (run, name, status, line, figures, checked_at) VALUES (?, ?, ?, ?, ?, ?)',
+    )
+    for (const { name, status, line, figures } of results)
+      insert.run(run, name, status, line, JSON.stringify(figures), now)
+  })
+}

@@ -1,0 +1,83 @@
+/**
+ * Is it well? Six checks of the data, the database, the backups and the jobs, for people and for monitoring.
+ *
+ *     npx zx scripts/health_check.mts
+ */
+import { join } from 'node:path'
+import { alerting } from './alerts/alerting.ts'
+import type { SealsOfSymbol } from './candles/inspect.ts'
+import { intervals, lastClosedOpenTime } from './candles/intervals.ts'
+import { CandleRecords } from './candles/records.ts'
+import { dueSymbols } from './candles/seal_rotation.ts'
+import { runChecks } from './health/checks.ts'
+import { examine } from './health/examination.ts'
+import { recall, remember } from './health/memory.ts'
+import { healthConditions, nagiosStatus, reportHealth } from './health/report.ts'
+import { UserError } from './job/errors.ts'
+import { exitStatus } from './job/exit_status.ts'
+import { job } from './job/job.ts'
+import { hour, minute } from './job/time.ts'
+
+const flags = {
+  quick: { help: "SQLite's quick_check, and no seals" },
+  full: { help: 'compare the seals of all symbols, not only those whose turn it is' },
+  notify: { help: 'tell people when something turns bad, or well again' },
+} as const
+
+await job(
+  {
+    name: 'health_check',
+    script: import.meta.filename,
+    summary: 'Is it well? Six checks; exit status 0 ok, 1 warning, 2 critical, 3 unknown.',
+    flags,
+    lock: null,
+    wishes({ quick, full, notify }) {
+      if (quick && full)
+        throw new UserError('--quick and --full exclude each other', { status: exitStatus.usage })
+      return { quick, full, notify }
+    },
+    recorded: () => true,
+    deadlineMs: config => config.health.timeout_minutes * minute,
+    alerting,
+    failureStatus: nagiosStatus.unknown,
+  },
+  async ({ id, wishes, config, clock, signal, history, terminal }) => {
+    const { quick, full, notify } = wishes
+    const { interval } = config.sync
+    const table = intervals[interval]
+    const now = clock.now()
+    const everyMs = config.schedule.health_check_hours * hour
+    const records = new CandleRecords(history, interval, id, () => clock.now())
+    const verified = records.verifiedSymbols()
+    const all = verified.map(({ symbol }) => symbol)
+    const due = new Set(quick ? [] : full ? all : dueSymbols(verified, now, everyMs))
+
+    const examination = await examine({
+      database: config.paths.database,
+      scratch: join(config.paths.state, 'scratch'),
+      table,
+      lastClosed: lastClosedOpenTime(now, table.step),
+      quick,
+      seals: (only = due) => sealsOf(records, only),
+      // what takes too long is unknown; the rest is still to be told
+      signal: AbortSignal.any([signal, AbortSignal.timeout(config.health.timeout_minutes * minute * 0.9)]),
+    })
+    signal.throwIfAborted()
+    const { candles, seals } = examination
+    if ('verified' in seals) records.markVerified(seals.verified)
+    if ('symbols' in candles) records.rememberStored(candles.symbols, { all: true })
+
+    const memory = history.lost ? undefined : recall(history, id)
+    const results = runChecks({ config, now, table, quick, examination, memory, sealed: all.length })
+    remember(history, id, now, results)
+    const report = reportHealth(results, { colour: terminal.colour, perfdata: !process.stdout.isTTY })
+    return { ...report, conditions: notify ? healthConditions(results) : [] }
+  },
+)
+
+/** The seals of some symbols, as they are now. */
+function sealsOf(records: CandleRecords, symbols: ReadonlySet<string>): SealsOfSymbol[] {
+  return [...records.seals()]
+    .filter(([symbol]) => symbols.has(symbol))
+    .map(([symbol, months]) => ({ symbol, months: [...months] }))
+}

@@ -1,0 +1,513 @@
+import { spawnSync } from 'node:child_process'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import * as fc from 'fast-check'
+import t, { type Test } from 'tap'
+import { dueSymbols } from '../scripts/candles/seal_rotation.ts'
+import type { CheckResult } from '../scripts/health/check.ts'
+import { lastTimeOfDay } from '../scripts/health/checks.ts'
+import { daysUntilFull } from '../scripts/health/database_size.ts'
+import { day, hour } from '../scripts/job/time.ts'
+import { execute } from './support/agent_database.ts'
+import { type Ended, expectStatus, runCommand } from './support/command.ts'
+import { leaveHotJournal } from './support/hot_journal.ts'
+import { check, runs } from './support/properties.ts'
+import { inHistory, now, symbols, wellWorkspaces } from './support/well.ts'
+import type { Workspace } from './support/workspace.ts'
+
+const well = await wellWorkspaces()
+const wellInWal = await wellWorkspaces({ journalMode: 'wal' })
+
+const statusOf = (ended: Ended) =>
+  Object.fromEntries((ended.json?.['checks'] as CheckResult[]).map(({ name, status }) => [name, status]))
+
+const allOk = {
+  data_freshness: 'ok',
+  symbol_coverage: 'ok',
+  database_integrity: 'ok',
+  database_size: 'ok',
+  backup_status: 'ok',
+  recent_activity: 'ok',
+}
+
+await t.test('on a sound database after a sync and a backup all checks pass', async group => {
+  for (const [mode, make] of [
+    ['rollback', well],
+    ['WAL', wellInWal],
+  ] as const) {
+    for (const args of [[], ['--quick'], ['--full'], ['--notify']]) {
+      await group.test(`${mode} mode ${args.join(' ')}`, async test => {
+        const workspace = make(test)
+        const ended = await workspace.run('health_check', args)
+        expectStatus(test, ended, 0)
+        test.match(ended.stdout, /^CANDLEKEEP OK - 6\/6 checks passed \| data_age=\d+s .*rpo=3600s\n/)
+        test.match(ended.stdout, /\n✅ ALL CHECKS PASSED\n$/)
+        test.equal(ended.stderr, '')
+        test.same(readdirSync(join(workspace.state, 'scratch')), [], 'no copy is left')
+      })
+    }
+  }
+  await group.test('as one JSON object', async test => {
+    const ended = await well(test).run('health_check', ['--json'])
+    expectStatus(test, ended, 0)
+    test.match(ended.json, { job: 'health_check', outcome: 'done', exit_status: 0, status: 'ok' })
+    test.same(statusOf(ended), allOk)
+  })
+})
+
+type Breakage = {
+  name: string
+  breaks: (workspace: Workspace) => void
+  turns: Partial<typeof allOk> & Record<string, string>
+  says: RegExp
+  args?: string[]
+}
+
+const ago = (ms: number) => now - ms
+const candle = (time: number, symbol = 'BTCUSDT') =>
+  `INSERT INTO ohlcv_h4 VALUES (${time}, '${symbol}', 1, 1, 1, 1, 1, 1, 1)`
+const inDatabase = (sql: string) => (workspace: Workspace) => execute(workspace.database, sql)
+const inOps = (sql: string) => (workspace: Workspace) => inHistory(workspace, sql)
+/** As long as nothing is sealed, a row that goes is a gap and nothing more. */
+const unsealed = (sql: string) => (workspace: Workspace) => {
+  inHistory(workspace, 'DELETE FROM candle_seals')
+  execute(workspace.database, sql)
+}
+const run = (columns: string, values: string) =>
+  inOps(`INSERT INTO runs (job, ${columns}) VALUES ('daily_sync', ${values})`)
+const ended = (outcome: string) =>
+  run(
+    'pid, started_at, finished_at, outcome, summary',
+    `1, ${ago(60_000)}, ${ago(30_000)}, '${outcome}', 'it went so'`,
+  )
+
+const breakages: Breakage[] = [
+  // [1/6]
+  {
+    name: 'no sync that counts',
+    breaks: inOps("UPDATE runs SET figures = json_set(figures, '$.counts', json('false'))"),
+    turns: { data_freshness: 'critical' },
+    says: /no sync has ever gone through/,
+  },
+  {
+    name: 'the last sync that counts is 27 hours old',
+    breaks: inOps(`UPDATE runs SET finished_at = ${ago(27 * hour)}`),
+    turns: { data_freshness: 'critical' },
+    says: /the last sync that counts was 1 d 3 h ago/,
+  },
+  {
+    name: 'the last sync that counts is 25 hours old',
+    breaks: inOps(`UPDATE runs SET finished_at = ${ago(25 * hour)}`),
+    turns: { data_freshness: 'warning' },
+    says: /the last sync that counts was 1 d 1 h ago/,
+  },
+  {
+    name: 'a candle of the future',
+    breaks: inDatabase(candle(Date.parse('2031-01-01'))),
+    turns: { data_freshness: 'critical' },
+    says: /1 row of candles that have not closed: BTCUSDT, the latest opens 2031-01-01 00:00 UTC/,
+  },
+  {
+    name: 'a candle that is still forming',
+    breaks: inDatabase(candle(Date.parse('2024-05-05T00:00Z'))),
+    turns: { data_freshness: 'critical' },
+    says: /1 row of candles that have not closed/,
+  },
+  {
+    name: 'a candle off the grid',
+    breaks: inDatabase(candle(Date.parse('2023-05-05T00:30Z'))),
+    turns: { data_freshness: 'warning' },
+    says: /1 row off the grid of the interval: BTCUSDT/,
+  },
+  {
+    name: 'the newest candles of all symbols have gone',
+    breaks: unsealed('DELETE FROM ohlcv_h4 WHERE timestamp = (SELECT max(timestamp) FROM ohlcv_h4)'),
+    turns: { data_freshness: 'critical' },
+    says: /the last sync stored candles up to 2024-05-05 00:00 UTC, now they end at 2024-05-04 20:00 UTC/,
+  },
+  // [2/6]
+  {
+    name: 'a symbol without a candle',
+    breaks: workspace => workspace.configure(sheet => sheet.sync.symbols.push('LTCUSDT')),
+    turns: { symbol_coverage: 'warning' },
+    says: /6\/7 whole; 1 symbol without a candle: LTCUSDT/,
+  },
+  {
+    name: 'an inner gap',
+    breaks: unsealed(`DELETE FROM ohlcv_h4 WHERE symbol = 'ETHUSDT' AND timestamp / ${4 * hour} % 60 = 3`),
+    turns: { symbol_coverage: 'warning' },
+    says: /1 symbol with inner gaps, 4 candles: ETHUSDT \(4\)/,
+  },
+  {
+    name: 'a symbol behind the others',
+    breaks: unsealed(
+      `DELETE FROM ohlcv_h4 WHERE symbol = 'XRPUSDT' AND timestamp >= ${Date.parse('2024-05-04T16:00Z')}`,
+    ),
+    turns: { symbol_coverage: 'warning' },
+    says: /5\/6 whole; 1 symbol behind the others: XRPUSDT \(2\)/,
+  },
+  // [3/6]
+  {
+    name: 'a price that has changed',
+    breaks: inDatabase(
+      `UPDATE ohlcv_h4 SET close = close * 1.000001 WHERE symbol = 'SOLUSDT' AND timestamp = ${Date.parse('2024-04-10')}`,
+    ),
+    turns: { database_integrity: 'critical' },
+    says: /stored candles are not what was stored \(1 seal broken\): SOLUSDT 2024-04/,
+    args: ['--full'],
+  },
+  {
+    name: 'rows that refer to rows which are not there',
+    breaks: inDatabase(`
+      CREATE TABLE parents (id INTEGER PRIMARY KEY);
+      CREATE TABLE children (parent INTEGER REFERENCES parents (id));
+      PRAGMA foreign_keys = OFF;
+      INSERT INTO children VALUES (7), (8);`),
+    turns: { database_integrity: 'warning' },
+    says: /2 rows of children refer to rows that are not there/,
+  },
+  {
+    name: 'an index that lacks an entry',
+    breaks: ({ database }) => {
+      const agent = new Database(database).unsafeMode(true)
+      agent.exec(`
+        CREATE INDEX trades_by_price ON trade_log (price) WHERE price > 60100;
+        PRAGMA writable_schema = ON;
+        UPDATE sqlite_master SET sql = 'CREATE INDEX trades_by_price ON trade_log (price)'
+          WHERE name = 'trades_by_price';`)
+      agent.close()
+    },
+    turns: { database_integrity: 'critical' },
+    says: /SQLite finds damage: .*trades_by_price/,
+  },
+  {
+    name: 'a transaction that was cut off',
+    breaks: ({ database }) => leaveHotJournal(database),
+    turns: { database_integrity: 'warning' },
+    says: /a transaction was cut off and waits to be rolled back/,
+  },
+  {
+    name: "another database's write-ahead log beside it",
+    breaks: ({ database }) => writeFileSync(`${database}-wal`, 'something that was left'.repeat(2000)),
+    turns: { database_integrity: 'critical' },
+    says: /a write-ahead log \(46\.0 kB\) lies beside a database in rollback mode/,
+  },
+  // [4/6]
+  {
+    name: 'a database that is too small',
+    breaks: workspace =>
+      workspace.configure(sheet => Object.assign(sheet.health ?? {}, { min_database_mb: 10 })),
+    turns: { database_size: 'warning' },
+    says: /only [\d.]+ kB in use, at least 10 MB are expected/,
+  },
+  {
+    name: 'a database that held more two days ago',
+    breaks: inOps(
+      `INSERT INTO checks VALUES (1, 'database_size', 'ok', '', '{"used_bytes": 1000000, "disk_free_bytes": 1e13}', ${ago(2 * day)})`,
+    ),
+    turns: { database_size: 'critical' },
+    says: /\d+ % less is stored than on 2024-05-03 01:10 UTC: [\d.]+ kB of 1\.0 MB/,
+  },
+  {
+    name: 'a disk that is nearly full',
+    breaks: workspace =>
+      workspace.configure(sheet => Object.assign(sheet.health ?? {}, { min_free_disk_ratio: 1 })),
+    turns: { database_size: 'warning' },
+    says: /\(\d+ %\) free on the disk of/,
+  },
+  // [5/6]
+  {
+    name: 'no backup',
+    breaks: inOps('DELETE FROM backups'),
+    turns: { backup_status: 'critical' },
+    says: /there is no proven backup/,
+  },
+  {
+    name: 'backups that nobody has proven',
+    breaks: inOps('UPDATE backups SET proven_at = NULL'),
+    turns: { backup_status: 'critical' },
+    says: /there is no proven backup/,
+  },
+  {
+    name: 'no backup of today',
+    breaks: inOps(`UPDATE backups SET covers_until = ${ago(27 * hour)}`),
+    turns: { backup_status: 'critical' },
+    says: /the newest proven backup is 1 d 3 h old/,
+  },
+  {
+    name: 'a tier that is behind',
+    breaks: inOps(`UPDATE backups SET covers_until = ${ago(50 * hour)} WHERE tier = 'cold'`),
+    turns: { backup_status: 'warning' },
+    says: /cold: the newest proven backup is 2 d 2 h old/,
+  },
+  {
+    name: 'more to lose than was promised',
+    breaks: inOps(`UPDATE backups SET covers_until = ${ago(3 * hour)}`),
+    turns: { backup_status: 'warning' },
+    says: /3 h would be lost right now \(sla.rpo_hours 2\)/,
+  },
+  // [6/6]
+  {
+    name: 'a sync that failed',
+    breaks: ended('failed'),
+    turns: { recent_activity: 'critical' },
+    says: /the last daily_sync \(2024-05-05 01:09 UTC\) ended failed: it went so/,
+  },
+  {
+    name: 'a sync that was stopped at its deadline',
+    breaks: ended('deadline'),
+    turns: { recent_activity: 'critical' },
+    says: /ended deadline/,
+  },
+  {
+    name: 'a sync that is only partly done',
+    breaks: ended('partly'),
+    turns: { recent_activity: 'warning' },
+    says: /ended partly/,
+  },
+  {
+    name: 'a run that died without a word',
+    breaks: run('pid, started_at, outcome', `999999999, ${ago(60_000)}, 'running'`),
+    turns: { recent_activity: 'warning' },
+    says: /\(pid 999999999\) died without a word/,
+  },
+  {
+    name: 'a run that holds its lock for too long',
+    breaks: workspace => {
+      inHistory(workspace, `UPDATE runs SET started_at = ${ago(3 * hour)}`)
+      run('pid, started_at, outcome', `${process.pid}, ${ago(2 * hour)}, 'running'`)(workspace)
+    },
+    turns: { recent_activity: 'critical' },
+    says: /has been running for 2 h, and holds its lock/,
+  },
+  {
+    name: 'a sync that was not there when it was due',
+    breaks: workspace => {
+      workspace.configure(sheet => {
+        sheet.schedule = { daily_sync: '01:00' }
+        Object.assign(sheet.sync, { timeout_minutes: 5 })
+      })
+      inHistory(workspace, `UPDATE runs SET started_at = ${ago(23 * hour)}`)
+    },
+    turns: { recent_activity: 'warning' },
+    says: /daily_sync did not run when it was due, 2024-05-05 01:00 UTC/,
+  },
+]
+
+const advised = new Set<string>()
+
+await t.test('what breaks the subject of a check turns that check and no other:', async group => {
+  for (const { name, breaks, turns, says, args = [] } of breakages) {
+    await group.test(name, async test => {
+      const workspace = well(test)
+      breaks(workspace)
+      const seen = await workspace.run('health_check', [...args, '--json'])
+      test.same(statusOf(seen), { ...allOk, ...turns })
+      const worst = Object.values(turns).includes('critical') ? 2 : 1
+      expectStatus(test, seen, worst)
+      test.match(seen.stderr, says)
+      const results = seen.json?.['checks'] as CheckResult[]
+      for (const { advice } of results) for (const line of advice) advised.add(line)
+    })
+  }
+})
+
+await t.test('advice names commands that exist', async test => {
+  test.ok(advised.size > 10)
+  const helps = new Map<string, string>()
+  for (const advice of advised) {
+    const ours = /^npx zx (scripts\/(\w+)\.mts)(.*)$/.exec(advice)
+    if (ours === null) {
+      for (const part of advice.split(' | ')) {
+        const [program] = part.split(' ') as [string]
+        test.equal(spawnSync('sh', ['-c', `command -v ${program}`]).status, 0, `${program}, of: ${advice}`)
+      }
+      continue
+    }
+    const [, file, script, rest] = ours as unknown as [string, string, string, string]
+    test.ok(existsSync(file), advice)
+    const help = helps.get(script) ?? (await runCommand(script, ['--help'])).stdout
+    helps.set(script, help)
+    for (const flag of rest.match(/--[\w-]+/g) ?? []) test.ok(help.includes(flag), `${flag}, of: ${advice}`)
+  }
+})
+
+await t.test('a database that cannot be read is a finding', async group => {
+  const broken: [string, (file: string) => void, RegExp][] = [
+    ['missing', file => rmSync(file), /is not there/],
+    ['empty', file => truncateSync(file), /has no bytes at all/],
+    ['a letter', file => writeFileSync(file, 'Dear friend, '.repeat(999)), /is not a SQLite database/],
+    ['only its header', file => truncateSync(file, 100), /damage|cannot be read/],
+    [
+      'cut in half',
+      file => truncateSync(file, (statSync(file).size >> 13) << 12),
+      /damage|cannot be read|malformed/,
+    ],
+    [
+      'a folder',
+      file => {
+        rmSync(file)
+        mkdirSync(file)
+      },
+      /cannot be read: EISDIR/,
+    ],
+    [
+      'another database',
+      file => {
+        rmSync(file)
+        execute(file, 'CREATE TABLE a (b); INSERT INTO a VALUES (1)')
+      },
+      /not what was stored/,
+    ],
+  ]
+  for (const [name, make, says] of broken) {
+    await group.test(name, async test => {
+      const workspace = well(test)
+      make(workspace.database)
+      const seen = await workspace.run('health_check', ['--full', '--json'])
+      test.ok(seen.status === 2 || seen.status === 3, `status ${seen.status}`)
+      const checks = seen.json?.['checks'] as CheckResult[]
+      const integrity = checks.find(result => result.name === 'database_integrity')
+      test.match(integrity?.line, says)
+      test.equal(integrity?.status, name === 'a folder' ? 'unknown' : 'critical')
+      test.equal(checks.find(result => result.name === 'backup_status')?.status, 'ok', 'the others still run')
+      test.notMatch(seen.stderr, /defect|TypeError|RangeError/)
+    })
+  }
+  await group.test('held by another process', async test => {
+    const workspace = well(test)
+    const holder = `const d = new (require('better-sqlite3'))(process.argv[1]); d.exec('BEGIN EXCLUSIVE'); console.log('held'); setInterval(() => {}, 1000)`
+    const { spawn } = await import('node:child_process')
+    const child = spawn(process.execPath, ['-e', holder, workspace.database], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    test.teardown(() => child.kill('SIGKILL'))
+    await new Promise(resolve => child.stdout.once('data', resolve))
+    const seen = await workspace.run('health_check', ['--json'])
+    expectStatus(test, seen, 3)
+    test.match(
+      seen.stderr,
+      /\[3\/6\] ❓ Database integrity +the database is held by another process \(SQLITE_BUSY\)/,
+    )
+    test.same(statusOf(seen), {
+      ...allOk,
+      data_freshness: 'unknown',
+      symbol_coverage: 'unknown',
+      database_integrity: 'unknown',
+      database_size: 'unknown',
+    })
+  })
+  await group.test('that takes longer than there is time for', async test => {
+    const workspace = well(test)
+    workspace.configure(sheet => Object.assign(sheet.health ?? {}, { timeout_minutes: 0.0001 }))
+    const seen = await workspace.run('health_check', ['--json'])
+    expectStatus(test, seen, 3)
+  })
+})
+
+await t.test('a history that cannot be read makes unknown what stands in it', async test => {
+  const workspace = well(test)
+  rmSync(join(workspace.state, 'ops.db'))
+  mkdirSync(join(workspace.state, 'ops.db'))
+  const seen = await workspace.run('health_check', ['--json'])
+  expectStatus(test, seen, 3)
+  const { data_freshness, backup_status, recent_activity, symbol_coverage } = statusOf(seen)
+  test.same([data_freshness, backup_status, recent_activity], ['unknown', 'unknown', 'unknown'])
+  test.equal(symbol_coverage, 'ok')
+})
+
+await t.test('what is asked for wrongly is a usage error, and leaves no trace', async test => {
+  const workspace = well(test)
+  expectStatus(test, await workspace.run('health_check', ['--quick', '--full']), 64)
+  const seen = await workspace.run('health_check', ['--fulll'])
+  expectStatus(test, seen, 64)
+  test.match(seen.stdout + seen.stderr, /--full/)
+})
+
+await t.test('two checks at once are in nobody’s way, also beside a sync', async (test: Test) => {
+  const workspace = well(test)
+  const all = await Promise.all([
+    workspace.run('health_check'),
+    workspace.run('daily_candle_sync'),
+    workspace.run('health_check'),
+  ])
+  for (const each of all) expectStatus(test, each, 0)
+})
+
+await t.test('a copy that a killed check left is taken away by the next', async test => {
+  const workspace = well(test)
+  const left = join(workspace.state, 'scratch/health-999999999')
+  mkdirSync(left, { recursive: true })
+  copyFileSync(workspace.database, join(left, 'copy.db'))
+  expectStatus(test, await workspace.run('health_check'), 0)
+  test.notOk(existsSync(left))
+})
+
+await t.test(
+  'every symbol is read again at least once a day, and no check has more than its share to do',
+  async test => {
+    const hours = fc.constantFrom(1, 2, 3, 4, 6, 8, 12, 24)
+    check(
+      fc.property(
+        hours,
+        fc.integer({ min: 1, max: 200 }),
+        fc.integer({ min: 0, max: 2 ** 31 }),
+        (every, count, seed) => {
+          const at = new Map(Array.from({ length: count }, (_, i) => [`S${i}`, -(seed % 7) * hour]))
+          let [time, most] = [0, 0]
+          for (let n = 0; n < 100; n++) {
+            // cron is late now and then, by some minutes
+            const moment = time + ((seed >> (n % 16)) % 10) * 60_000
+            const verified = [...at].map(([symbol, when]) => ({ symbol, at: when }))
+            const due = dueSymbols(verified, moment, every * hour)
+            if (n > 24 / every) most = Math.max(most, due.length)
+            for (const { symbol, at: when } of verified)
+              if (!due.includes(symbol) && moment + every * hour - when > day)
+                throw new Error(`${symbol} waits for too long`)
+            for (const symbol of due) at.set(symbol, moment)
+            time += every * hour
+          }
+          const share = Math.ceil((count * every) / 24)
+          if (most > Math.max(share * 2, 1) && every < 12)
+            throw new Error(`${most} of ${count} at once, every ${every} h`)
+        },
+      ),
+      runs(200),
+    )
+    test.same(dueSymbols([], 0, hour), [])
+    test.same(symbols.length, 6)
+  },
+)
+
+await t.test('days until a disk is full', async test => {
+  const checks = (perDay: number) =>
+    Array.from({ length: 20 }, (_, i) => ({
+      at: now - (20 - i) * 6 * hour,
+      used: 1,
+      diskFree: 100 + perDay * ((20 - i) / 4),
+    }))
+  test.equal(Math.round(daysUntilFull(checks(10), { at: now, diskFree: 100 }) ?? 0), 10)
+  test.equal(daysUntilFull(checks(0), { at: now, diskFree: 100 }), undefined)
+  test.equal(daysUntilFull(checks(-5), { at: now, diskFree: 100 }), undefined)
+  test.equal(
+    daysUntilFull(checks(10).slice(-3), { at: now, diskFree: 100 }),
+    undefined,
+    'too short a time to say',
+  )
+})
+
+await t.test('the time that a daily job was last due', async test => {
+  test.equal(lastTimeOfDay('01:00', Date.parse('2026-03-15T00:59:59Z')), Date.parse('2026-03-14T01:00Z'))
+  test.equal(lastTimeOfDay('01:00', Date.parse('2026-03-15T01:00:00Z')), Date.parse('2026-03-15T01:00Z'))
+  test.equal(lastTimeOfDay('23:30', Date.parse('2026-03-15T12:00:00Z')), Date.parse('2026-03-14T23:30Z'))
+})
