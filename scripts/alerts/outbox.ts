@@ -128,13 +128,20 @@ function channelRow(database: Db, channel: ChannelName): ChannelRow | undefined 
     | undefined
 }
 
-/** Times further ahead than the longest wait are from before the clock was put back, and do not count. */
 function mayTry(database: Db, channel: ChannelName, due: Due[], now: number): boolean {
-  const { claimed_until: claimed, retry_at: retry } = channelRow(database, channel) ?? {}
-  const isClaimed = claimed != null && claimed > now && claimed <= now + claimMs
-  const isWaiting = retry != null && retry > now && retry <= now + longestWaitMs
+  const { claimed_until, retry_at } = channelRow(database, channel) ?? {}
   // news is worth a try at once
-  return !isClaimed && (!isWaiting || due.some(({ tries }) => tries === 0))
+  const isNews = due.some(({ tries }) => tries === 0)
+  return !liesAhead(claimed_until, now, claimMs) && (isNews || !liesAhead(retry_at, now, longestWaitMs))
+}
+
+/**
+ * Whether a time that is at most `reach` away when it is set has yet to come. One that is much further ahead is from
+ * before the clock was put back, and does not count; an hour more is let pass, since a claim that is overlooked
+ * because a clock was corrected by a second would be a message sent twice.
+ */
+function liesAhead(time: number | null | undefined, now: number, reach: number): boolean {
+  return time != null && time > now && time <= now + reach + hour
 }
 
 /** Whether this would tell PagerDuty of the end of something that it has certainly never heard of. */

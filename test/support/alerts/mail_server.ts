@@ -23,6 +23,8 @@ export type MailServer = {
   /** The file for NODE_EXTRA_CA_CERTS that makes its certificate a good one. */
   certificate: string
   mails: ReceivedMail[]
+  /** Passwords that it was told, right or wrong. */
+  passwords: (string | null | undefined)[]
   /** What becomes of a mail: an error with a `responseCode`, or nothing. */
   refuse: (() => Error | undefined) | undefined
 }
@@ -36,7 +38,7 @@ export async function startMailServer(
   { secure = true, starttls = true } = {},
 ): Promise<MailServer> {
   const { key, certificate } = makeCertificate(temporaryFolder(test))
-  const received: MailServer = { url: '', certificate, mails: [], refuse: undefined }
+  const received: MailServer = { url: '', certificate, mails: [], passwords: [], refuse: undefined }
   const server = new SMTPServer({
     secure,
     key: readFileSync(key),
@@ -46,6 +48,7 @@ export async function startMailServer(
     allowInsecureAuth: true,
     disableReverseLookup: true,
     onAuth({ username, password }, _session, callback) {
+      received.passwords.push(password)
       const right = username === mailUser && password === mailPassword
       callback(right ? null : new Error('wrong user or password'), { user: username })
     },
