@@ -9,10 +9,11 @@ import { type Family, renderValue, type Sample } from './prometheus_text.ts'
  * (milliseconds) is of a clock that was ahead: it must not hide for as long that nothing has come since.
  */
 export function readFamilies(database: Database.Database, { sync }: Config, now: number): Family[] {
+  const totals = readTotals(database)
   return [
-    ...syncFamilies(database, readTotals(database), now),
+    ...syncFamilies(database, totals, now),
     ...candleFamilies(database, sync),
-    ...checkFamilies(database),
+    ...checkFamilies(database, totals),
     ...backupFamilies(database, now),
     ...runFamilies(database, now),
     gauge('candlekeep_info', 'Which candlekeep wrote this file, and the Node it ran on; always 1.', [
@@ -104,7 +105,7 @@ type SizeRow = { bytes: number | null; free: number | null; disk: number | null 
 
 const statusValues: Record<string, number> = { ok: 0, warning: 1, critical: 2, unknown: 3 }
 
-function checkFamilies(database: Database.Database): Family[] {
+function checkFamilies(database: Database.Database, totals: Totals): Family[] {
   const checks = database
     .prepare(
       'SELECT name, status, checked_at AS at FROM checks WHERE run = (SELECT max(run) FROM checks) ORDER BY name',
@@ -126,6 +127,9 @@ function checkFamilies(database: Database.Database): Family[] {
       'What the last health check found, by check: 0 ok, 1 warning, 2 critical, 3 unknown.',
       checks.map(({ name, status }) => ({ labels: { check: name }, value: statusValues[status] ?? 3 })),
     ),
+    counter(total.integrityFailures, 'Health checks that found the database damaged.', [
+      { value: totals.get(total.integrityFailures) ?? 0 },
+    ]),
     measured(
       'last_health_check_timestamp_seconds',
       'When the last health check looked, in Unix time.',

@@ -1,4 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 
 /**
  * Sees to it that Debian packages are there whose programs a test uses, given as `package: program`. Root installs
@@ -14,9 +15,23 @@ export function skipWithoutPackages(wanted: Record<string, string>): string | fa
   // another test file may be installing at the same moment
   const patient = ['-o', 'DPkg::Lock::Timeout=300', '-q']
   const options = { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }, stdio: 'ignore' } as const
-  execFileSync(program, ['update', ...patient], options)
-  execFileSync(program, [...args, ...patient], options)
+  withoutServices(() => {
+    execFileSync(program, ['update', ...patient], options)
+    execFileSync(program, [...args, ...patient], options)
+  })
   return false
+}
+
+/** Debian starts the services of what it installs, unless this program ends with 101. */
+function withoutServices(install: () => void): void {
+  const policy = '/usr/sbin/policy-rc.d'
+  const ours = !existsSync(policy)
+  if (ours) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  try {
+    install()
+  } finally {
+    if (ours) rmSync(policy, { force: true })
+  }
 }
 
 function isThere(program: string): boolean {
