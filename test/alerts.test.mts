@@ -261,7 +261,7 @@ function alert(given: Partial<AlertEvent>): AlertEvent {
     level: 'critical',
     previous: 'ok',
     title: 'daily_sync has failed',
-    details: ['BTCUSDT  HTTP 503 <html>', 'npx zx scripts/daily_candle_sync.mts'],
+    details: ['BTCUSDT  HTTP 503 <html>', '→ npx zx scripts/daily_candle_sync.mts'],
     alert: null,
     since: Date.parse('2024-05-05T01:00:00Z'),
     at: Date.parse('2024-05-05T01:00:00Z'),

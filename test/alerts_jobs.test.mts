@@ -1,11 +1,12 @@
 import { once } from 'node:events'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import { type Everything, startEverything } from './support/alerts/channels.ts'
 import { routingKey } from './support/alerts/here.ts'
@@ -125,6 +126,22 @@ groups.push(
       test.match(headlines(services), [/CRITICAL/, /RECOVERED/])
       test.same(actions(services), ['trigger', 'resolve'])
       test.equal(mail.mails.length, 2)
+    })
+
+    await group.test('tells of a failure also where its history cannot be used', async test => {
+      const { workspace, replay, services, at } = await startEverything(test)
+      replay.setFaults(broken)
+      mkdirSync(workspace.state)
+      writeFileSync(join(workspace.state, 'ops.db'), 'no history at all '.repeat(500))
+      expectStatus(test, await workspace.run(sync, [], at(0)), 1)
+      test.equal(services.slack.length, 1)
+      const database = new Database(join(workspace.state, 'ops.db'))
+      database.exec(`CREATE TRIGGER full BEFORE INSERT ON alert_events
+        BEGIN SELECT RAISE(ABORT, 'as if the disk were full'); END`)
+      database.close()
+      expectStatus(test, await workspace.run(sync, [], at(2 * day)), 1)
+      test.equal(services.slack.length, 2, 'from a history in memory')
+      test.same(actions(services), ['trigger', 'trigger'])
     })
 
     await group.test('that is done only partly tells of it, and gets nobody up', async test => {

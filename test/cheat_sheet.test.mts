@@ -166,6 +166,25 @@ await t.test('mail is handed in', async group => {
     })
   }
 
+  await group.test('for those whom the server knows', async test => {
+    const mail = await startMailServer(test)
+    const { services, workspace, tryOut } = await setUp(test, mail)
+    const to = (...addresses: string[]) => {
+      workspace.configure(sheet => {
+        sheet.alerts = alertsFor(services, addresses)
+        sheet.alerts.email = { ...alertsFor(services, addresses).email, from: 'candle@keep.example' }
+      })
+    }
+    to('ops@candlekeep.example', 'nobody@candlekeep.example')
+    const some = await tryOut()
+    expectStatus(test, some, 0)
+    test.match(some.stdout, '✅ e-mail    sent; but 1 of 2 recipients were refused')
+    test.match(mail.mails, [{ from: 'candle@keep.example', to: ['ops@candlekeep.example'] }])
+    test.match(mail.mails[0]?.headers['message-id'], /^<candlekeep\.[0-9a-f]{32}@keep\.example>$/)
+    to('nobody@candlekeep.example')
+    test.match((await tryOut()).stdout, '❌ e-mail    it answered 550; check CANDLEKEEP_SMTP_URL')
+  })
+
   await group.test('and refused for a while or for good', async test => {
     const mail = await startMailServer(test)
     const { tryOut } = await setUp(test, mail)

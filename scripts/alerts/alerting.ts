@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Alerting, AlertingContext } from '../job/alerting.ts'
-import { codeOf } from '../job/errors.ts'
 import { hour, minute } from '../job/time.ts'
+import { describeDefect } from './defect.ts'
 import { deliverDue, openBudget } from './delivery.ts'
 import { type Manner, remember, rememberSettled } from './memory.ts'
 import { routesOf } from './routing.ts'
@@ -17,7 +17,7 @@ export const alerting: Alerting = {
       const { config, history, clock } = context
       history.transact(database => remember(database, conditions, clock.now(), mannerOf(config)))
     } catch (error) {
-      context.log.warn(`alerts could not be put down: ${describe(error)}`)
+      context.log.warn(`alerts could not be put down: ${describeDefect(error)}`)
     }
   },
 
@@ -27,7 +27,7 @@ export const alerting: Alerting = {
       history.transact(database => rememberSettled(database, clock.now(), mannerOf(config)))
       await deliverDue(context, openBudget())
     } catch (error) {
-      context.log.warn(`alerts could not be delivered: ${describe(error)}`)
+      context.log.warn(`alerts could not be delivered: ${describeDefect(error)}`)
     }
   },
 
@@ -41,7 +41,7 @@ export const alerting: Alerting = {
       child.on('error', () => undefined)
       child.unref()
     } catch (error) {
-      log.warn(`alerts wait for the next run: ${describe(error)}`)
+      log.warn(`alerts wait for the next run: ${describeDefect(error)}`)
     }
   },
 }
@@ -52,11 +52,4 @@ function mannerOf(config: AlertingContext['config']): Manner {
     pace: { settleMs: settle_minutes * minute, repeatMs: repeat_hours * hour },
     routes: routesOf(config),
   }
-}
-
-/** A defect, by its name and place. Not by its message: that could have a secret in it. */
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return 'a defect'
-  const place = /at .*\/(\w+\.m?ts:\d+)/.exec(error.stack ?? '')?.[1] ?? ''
-  return [codeOf(error) || error.name, place].filter(part => part !== '').join(' at ')
 }

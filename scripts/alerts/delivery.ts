@@ -5,6 +5,7 @@ import type { Clock } from '../job/clock.ts'
 import type { Config } from '../job/config.ts'
 import { second } from '../job/time.ts'
 import { type Channel, channelsOf, type Parcel } from './channels.ts'
+import { describeDefect } from './defect.ts'
 import type { Place } from './event.ts'
 import { type Claim, claim, forgetOld, recordSent, release, skipOld } from './outbox.ts'
 import type { Verdict } from './post.ts'
@@ -29,14 +30,18 @@ export function placeOf({ paths }: Config): Place {
 
 /** Sends what is due, to every channel that is configured. What does not arrive stays due for a later run. */
 export async function deliverDue(context: AlertingContext, budget: Budget): Promise<void> {
-  const { config, history, clock } = context
+  const { config, history, clock, log } = context
   const channels = channelsOf(config)
   history.transact(database => {
     forgetOld(database, clock.now())
     for (const { name, lacks } of channels) if (lacks !== undefined) skipOld(database, name, clock.now())
   })
   const configured = channels.filter(({ lacks }) => lacks === undefined)
-  await Promise.all(configured.map(channel => serve(channel, context, budget)))
+  const served = await Promise.allSettled(configured.map(channel => serve(channel, context, budget)))
+  for (const [i, result] of served.entries()) {
+    if (result.status === 'rejected')
+      log.warn(`${configured[i]?.name}: alerts wait for a later run: ${describeDefect(result.reason)}`)
+  }
 }
 
 /** Sends to one channel until nothing is due any more: another process may have been turned away meanwhile. */

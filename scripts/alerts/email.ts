@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { formatTime } from '../job/time.ts'
 import { type Batch, badges, circumstances, headline, type Place, summary } from './event.ts'
-import { escapeMarkup, isCommand, linesOf, oneLine, within } from './text.ts'
+import { commandIn, escapeMarkup, linesOf, oneLine, within } from './text.ts'
 
 const limits = { subject: 200, events: 50, lines: 100, line: 2000 }
 
@@ -56,7 +56,8 @@ function page(parts: string[]): string {
 }
 
 function htmlLine(line: string): string {
-  return isCommand(line) ? `<pre><code>${escaped(line.trim())}</code></pre>` : `<p>${escaped(line)}</p>`
+  const command = commandIn(line)
+  return command === undefined ? `<p>${escaped(line)}</p>` : `<pre><code>${escaped(command)}</code></pre>`
 }
 
 function indent(line: string): string {

@@ -2,7 +2,7 @@ import { formatTime } from '../job/time.ts'
 import { type AlertEvent, type Batch, badges, circumstances, headline, summary } from './event.ts'
 import { type Level, worstOf } from './levels.ts'
 import { post, type Verdict } from './post.ts'
-import { escapeMarkup, isCommand, linesOf, oneLine, within } from './text.ts'
+import { commandIn, escapeMarkup, linesOf, oneLine, within } from './text.ts'
 
 // Slack API, Block Kit reference: header 150 characters, section and context 3000, 50 blocks a message
 const limits = { header: 150, section: 3000, sections: 20, all: 12_000, text: 3000 }
@@ -44,9 +44,9 @@ function sectionText(event: AlertEvent, alone: boolean, now: number, room: numbe
   const title = `${badges[event.level]} ${oneLine(headline(event))}`
   const heading = alone ? [] : [`*${within(400, title, escapeMarkup)}*`]
   const lines = [...circumstances(event, now), ...linesOf(event.details, 30)].map(line => {
-    return isCommand(line)
-      ? `\`${within(room / 2, line.trim().replaceAll('`', "'"), escapeMarkup)}\``
-      : within(room / 2, line, escapeMarkup)
+    const command = commandIn(line)?.replaceAll('`', "'")
+    const written = within(room / 2, command ?? line, escapeMarkup)
+    return command === undefined ? written : `\`${written}\``
   })
   const text = [...heading, ...lines]
   // whole lines, so that no entity and no code is cut in two

@@ -29,9 +29,9 @@ export function within(limit: number, text: string, write = (character: string) 
   return `${written.join('')}…`
 }
 
-/** Whether a line is a command to type: it is set apart from prose. */
-export function isCommand(line: string): boolean {
-  return /^\s*(\$|npx|node|sudo|sqlite3|chmod|systemctl|df) \S/.test(line)
+/** The command to type that a line is, `→ npx zx scripts/…`; it is set apart from prose. */
+export function commandIn(line: string): string | undefined {
+  return /^\s*(?:→ |\$ |(?=npx |sudo ))(\S.*)$/.exec(line)?.[1]
 }
 
 export function escapeMarkup(character: string): string {

@@ -32,7 +32,7 @@ export type MailServer = {
 export const mailUser = 'alerts@candlekeep.example'
 export const mailPassword = 'smtp-marker-55c0 @:/%'
 
-/** A real SMTP server with TLS (from the first byte, or by STARTTLS) that takes mail from one user only. */
+/** A real SMTP server with TLS (from the first byte, or by STARTTLS) that takes mail from one user only, and not for `nobody`. */
 export async function startMailServer(
   test: Test,
   { secure = true, starttls = true } = {},
@@ -51,6 +51,9 @@ export async function startMailServer(
       received.passwords.push(password)
       const right = username === mailUser && password === mailPassword
       callback(right ? null : new Error('wrong user or password'), { user: username })
+    },
+    onRcptTo({ address }, _session, callback) {
+      callback(address.startsWith('nobody@') ? new Error('no such user') : null)
     },
     onData(stream, session, callback) {
       const parts: Buffer[] = []
