@@ -357,6 +357,33 @@ await t.test('checks, backups and candles are told as the history has them', { s
   test.equal(replaced.get('ohlcv_d1_records'), 3, 'of its own interval')
 })
 
+await t.test(
+  'the health check feeds the file, and the README names all that is in it',
+  { skip },
+  async test => {
+    const { workspace, later, file } = await setUp(test)
+    expectStatus(test, await workspace.run(sync, [], later()), 0)
+    await workspace.run('health_check', [], later())
+    const { samples, types } = agrees(test, workspace, file, 'a health check')
+    const rows = rowsOf<{ name: string; status: string }>(
+      join(workspace.state, 'ops.db'),
+      'SELECT name, status FROM checks',
+    )
+    test.equal(rows.length, 6)
+    for (const { name, status } of rows)
+      test.equal(
+        samples.get(`health_check_status{check="${name}"}`),
+        ['ok', 'warning', 'critical', 'unknown'].indexOf(status),
+        `${name} is ${status}`,
+      )
+    test.equal(samples.get('database_size_bytes'), statSync(workspace.database).size)
+    const disk = (what: string) => samples.get(`database_disk_${what}_bytes`) ?? Number.NaN
+    test.ok(disk('free') > 0 && disk('total') >= disk('free'))
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+    for (const name of types.keys()) test.match(readme, `\`${name}`)
+  },
+)
+
 await t.test('candle metrics are named as the tables are', async test => {
   for (const [interval, { table }] of Object.entries(intervals) as [Interval, { table: string }][])
     test.equal(candleTable(interval), table)
