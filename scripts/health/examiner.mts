@@ -16,9 +16,6 @@ const busyMs = 10_000
 const mappedBytes = 4 * 2 ** 30
 const problemsShown = 100
 
-// the trading agent comes first
-setPriority(10)
-
 for await (const line of createInterface({ input: process.stdin })) {
   const findings = await answer(JSON.parse(line) as ExaminerRequest)
   process.stdout.write(`${JSON.stringify(findings)}\n`)
@@ -37,6 +34,8 @@ async function answer(request: ExaminerRequest): Promise<Findings> {
 }
 
 function lookInto(request: Exclude<ExaminerRequest, { task: 'copy' }>, findings: Findings): void {
+  // the trading agent comes first; not while copying, when it may be waiting for us
+  setPriority(10)
   const database = new Database(request.file, { readonly: true, timeout: busyMs })
   try {
     database.pragma(`mmap_size = ${mappedBytes}`)
