@@ -9,6 +9,7 @@ import { $ } from 'zx'
 import { ReplayClock } from '../test/support/exchange/clock.ts'
 import { generatedSource } from '../test/support/exchange/generated.ts'
 import { startReplay } from '../test/support/exchange/replay.ts'
+import { nagiosStatus } from './health/report.ts'
 import { messageOf, UserError } from './job/errors.ts'
 import { exitStatus } from './job/exit_status.ts'
 import { helpText, integerFlag, parseFlags, scriptArguments } from './job/flags.ts'
@@ -45,12 +46,18 @@ async function demo(days: number, keep: boolean): Promise<void> {
   process.once('SIGINT', () => undefined)
   try {
     const config = makeFolder(sheet, exchange.url)
+    const run = (script: string, args: string[] = [], expected = [0]) =>
+      runCommand(config, clock, script, args, expected)
     console.log(`An exchange on this machine with ${symbols.length} symbols; everything is kept in demo/.`)
-    console.log(`\n① Yesterday: the first sync, ${days} days of 4h candles`)
-    await sync(config, clock, '--since', `${days}d`)
-    console.log('\n② Today: a day later, the same command that cron runs')
+    console.log('\n① Is it well? There is nothing yet')
+    await run('health_check', [], [nagiosStatus.critical])
+    console.log(`\n② Yesterday: the first sync, ${days} days of 4h candles`)
+    await run('daily_candle_sync', ['--since', `${days}d`])
+    console.log('\n③ Today: a day later, the same command that cron runs')
     clock.set(yesterday + day)
-    await sync(config, clock)
+    await run('daily_candle_sync')
+    console.log('\n④ Is it well now? All but a backup, which candlekeep does not take yet')
+    await run('health_check', [], [nagiosStatus.critical])
   } finally {
     await exchange.close()
     if (!keep) rmSync(folder, { recursive: true, force: true })
@@ -58,24 +65,27 @@ async function demo(days: number, keep: boolean): Promise<void> {
 }
 
 /** Runs the real command, as a person would, at the exchange's time. */
-async function sync(config: string, clock: ReplayClock, ...args: string[]): Promise<void> {
-  const shown = ['npx zx scripts/daily_candle_sync.mts', ...args].join(' ')
+async function runCommand(
+  config: string,
+  clock: ReplayClock,
+  script: string,
+  args: string[],
+  expected: number[],
+): Promise<void> {
+  const shown = [`npx zx scripts/${script}.mts`, ...args].join(' ')
   console.log(`$ ${shown}`)
   // nothing of the caller's own set-up, least of all the dead man's switch of a real server
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith('CANDLEKEEP_'))
   const time = new Date(clock.now()).toISOString()
   const env = { ...Object.fromEntries(own), CANDLEKEEP_CONFIG: config, CANDLEKEEP_NOW: time }
-  const script = join(project, 'scripts/daily_candle_sync.mts')
-  const { exitCode } = await $({
-    stdio: 'inherit',
-    env,
-    nothrow: true,
-  })`${process.execPath} ${script} ${args}`
-  if (exitCode !== 0) throw new UserError(`${shown} ended with status ${exitCode}`, { status: exitCode ?? 1 })
+  const file = join(project, `scripts/${script}.mts`)
+  const { exitCode } = await $({ stdio: 'inherit', env, nothrow: true })`${process.execPath} ${file} ${args}`
+  if (exitCode === null || !expected.includes(exitCode))
+    throw new UserError(`${shown} ended with status ${exitCode}`, { status: exitCode ?? 1 })
 }
 
 /** The cheat sheet as it is shipped, with its folders and its exchange on this machine. */
-function makeFolder(sheet: { paths: object; sync: object }, url: string): string {
+function makeFolder(sheet: { paths: object; sync: object; health: object }, url: string): string {
   mkdirSync(folder)
   writeFileSync(marker, '')
   const paths = {
@@ -89,7 +99,14 @@ function makeFolder(sheet: { paths: object; sync: object }, url: string): string
   writeFileSync(
     config,
     JSON.stringify(
-      { ...sheet, $schema: '../conf/cheat_sheet.schema.json', paths, sync: { ...sheet.sync, base_url: url } },
+      {
+        ...sheet,
+        $schema: '../conf/cheat_sheet.schema.json',
+        paths,
+        sync: { ...sheet.sync, base_url: url },
+        // some days of candles are no large database
+        health: { ...sheet.health, min_database_mb: 0.1 },
+      },
       null,
       2,
     ),

@@ -9,7 +9,7 @@ const meanings: [code: string, what: string, hint: string][] = [
   [
     'SQLITE_BUSY',
     'is held by another process',
-    'See who has it open: `fuser -v FILE`. The next run makes up for this one.',
+    'See who holds it: `lslocks | grep FILE`. The next run makes up for this one.',
   ],
   ['SQLITE_LOCKED', 'is locked', 'The next run makes up for this one.'],
   [

@@ -35,7 +35,10 @@ export function reportHealth(results: CheckResult[], { colour, perfdata }: Repor
   const summary =
     status === 'ok'
       ? `${passed}/${results.length} checks passed`
-      : wrong.map(({ name, line }) => `${titles[name]}: ${line}`).join('; ')
+      : wrong
+          .filter(result => result.status === status)
+          .map(({ name, line }) => `${titles[name]}: ${line}`)
+          .join('; ')
   // a vertical bar begins the performance data
   const statusLine = `CANDLEKEEP ${status.toUpperCase()} - ${summary.replaceAll('|', '/')}`
   const verdict = {
