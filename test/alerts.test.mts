@@ -252,6 +252,37 @@ await t.test('whatever is to be said', async group => {
   })
 })
 
+await t.test('the listeners of these tests are as strict as the documents', async test => {
+  const good = JSON.parse(JSON.stringify(slackMessage({ events: [alert({})], place, now: 0 }))) as Message
+  test.same(slackFaults(good), [])
+  const [{ blocks }] = good.attachments
+  const wrong: [object, string][] = [
+    [{ ...good, icon: ':fire:' }, 'unknown key icon'],
+    [{ ...good, text: 'a <!channel>' }, 'not escaped'],
+    [{ ...good, attachments: [] }, 'one attachment'],
+    [{ ...good, attachments: [{ color: 'red', blocks }] }, 'not #rrggbb'],
+    [
+      { ...good, attachments: [{ color: '#000000', blocks: Array.from({ length: 51 }, () => blocks[0]) }] },
+      '50 blocks',
+    ],
+    [{ ...good, attachments: [{ color: '#000000', blocks: [{ type: 'heading' }] }] }, 'unknown block'],
+  ]
+  for (const [message, fault] of wrong) test.match(slackFaults(message).join(), fault)
+  const event = { routing_key: 'k'.repeat(32), ...pagerdutyEvent(alert({}), 'trigger', place, 0) }
+  test.same(pagerdutyFaults(event), [])
+  for (const [change, fault] of [
+    [{ routing_key: 'short' }, "Length of 'routing_key'"],
+    [{ dedup_key: 'k'.repeat(256) }, 'dedup_key'],
+    [{ payload: undefined }, "'payload' is missing"],
+    [{ payload: { ...event.payload, severity: 'high' } }, 'payload.severity'],
+    [{ payload: { ...event.payload, summary: 's'.repeat(1025) } }, 'payload.summary'],
+    [{ event_action: 'fire' }, 'event_action'],
+  ] as const)
+    test.match(pagerdutyFaults({ ...event, ...change }).join(), fault)
+})
+
+type Message = { attachments: [{ blocks: object[] }] }
+
 /** An alert as the others, in some way. */
 function alert(given: Partial<AlertEvent>): AlertEvent {
   return {

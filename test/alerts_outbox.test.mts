@@ -1,11 +1,13 @@
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
+import * as fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { alerting } from '../scripts/alerts/alerting.ts'
 import type { Alerting, Condition } from '../scripts/job/alerting.ts'
 import { History } from '../scripts/job/history.ts'
 import { type AlertsHere, alertsHere } from './support/alerts/here.ts'
-import { type Services, shownBySlack, startServices } from './support/alerts/services.ts'
+import { type Answer, type Services, shownBySlack, startServices } from './support/alerts/services.ts'
+import { checkAsync, runs, seed } from './support/properties.ts'
 
 const down = { status: 500, text: 'rollup_error' }
 const day = 24 * 60
@@ -224,6 +226,71 @@ await t.test('what is seen while another delivers is sent by that one', async te
   }
   await deliver()
   test.same(headlines(services), ['🔴 CRITICAL: it is critical', '🔴 CRITICAL: a second one'])
+})
+
+/** What can happen around the channels; an answer that is `taken` was only lost on its way back. */
+const happenings = fc.array(
+  fc.oneof(
+    fc.record({
+      kind: fc.constant('see' as const),
+      key: fc.constantFrom('health:a', 'health:b', 'job:c'),
+      level: fc.constantFrom<Condition['severity']>('ok', 'ok', 'info', 'warning', 'critical', 'critical'),
+    }),
+    fc.record({ kind: fc.constant('wait' as const), minutes: fc.constantFrom(1, 10, 20, 90, 30 * 60, -40) }),
+    fc.record({ kind: fc.constant('deliver' as const) }),
+    fc.record({
+      kind: fc.constant('answers' as const),
+      channel: fc.constantFrom('slack' as const, 'pagerduty' as const),
+      answers: fc.array(
+        fc.constantFrom<Answer>(down, { ...down, taken: true }, { status: 404 }, { status: 429 }),
+        { maxLength: 12 },
+      ),
+    }),
+  ),
+  { maxLength: 40 },
+)
+
+await t.test('in the end everybody knows how things are, whatever was lost on the way', async test => {
+  test.comment(`FC_SEED=${seed}`)
+  const services = await startServices(test)
+  let start = Date.parse('2024-05-05T12:00:00Z')
+  await checkAsync(
+    fc.asyncProperty(happenings, async course => {
+      Object.assign(services, { slack: [], pagerduty: [], script: { slack: [], pagerduty: [] } })
+      const { at, see, deliver, done } = alertsHere(test, services, (start += 1))
+      let minutes = 0
+      const levels = new Map<string, Condition['severity']>()
+      for (const happening of course) {
+        if (happening.kind === 'see') {
+          levels.set(happening.key, happening.level)
+          see(happening.level, { key: happening.key, title: `${happening.key} ${happening.level}` })
+        } else if (happening.kind === 'wait') at((minutes += happening.minutes))
+        else if (happening.kind === 'deliver') await deliver()
+        else services.script[happening.channel] = happening.answers
+      }
+      services.script = { slack: [], pagerduty: [] }
+      for (let n = 0; n < 3; n++) {
+        at((minutes += 3 * 60))
+        await deliver()
+      }
+      done()
+      const lines = services.slack.flatMap(message => shownBySlack(message).split('\n'))
+      const told = lines.filter(line => /^\*?(🔴|🟠|🔵|✅)/u.test(line)).join('\n')
+      for (const [key, level] of levels) {
+        const incidents = services.pagerduty.filter(({ dedup_key }) => dedup_key.endsWith(key))
+        const isOpen = incidents.at(-1)?.event_action === 'trigger'
+        if (isOpen !== (level === 'critical'))
+          throw new Error(`${key} is ${level}, its incident open: ${isOpen}`)
+        const last = told.lastIndexOf(`${key} ${level}`)
+        const others = ['ok', 'info', 'warning', 'critical'].filter(other => other !== level)
+        const stale = others.find(other => told.lastIndexOf(`: ${key} ${other}`) > last)
+        if (stale !== undefined && level !== 'info')
+          throw new Error(`${key} is ${level}, told last: ${stale}`)
+      }
+      return services.faults.length === 0
+    }),
+    runs(100),
+  )
 })
 
 await t.test('a clock that is put back keeps nothing waiting', async test => {

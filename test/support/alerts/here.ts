@@ -25,6 +25,8 @@ export type AlertsHere = {
   at: (minutes: number) => void
   see: (severity: Condition['severity'], given?: Partial<Condition>) => void
   deliver: () => Promise<void>
+  /** Ends it before the test does. */
+  done: () => void
 }
 
 /** Alerting in the test's own process, with a clock that the test sets and waits that take no time. */
@@ -64,6 +66,7 @@ export function alertsHere(
       alerting.observe([{ key: 'health:freshness', severity, title, details: [], ...given }], context)
     },
     deliver: () => alerting.deliver(context),
+    done: () => history.close(),
   }
 }
 

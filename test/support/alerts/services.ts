@@ -19,8 +19,10 @@ export type PagerdutyEvent = {
   payload?: { summary: string; severity: string; source: string; custom_details: { details: string[] } }
 }
 
-/** An answer in place of the documented one; `hang`: none, ever. */
-type Answer = { status: number; headers?: Record<string, string>; text?: string } | 'hang'
+/** An answer in place of the documented one; `hang`: none, ever. `taken`: what was sent is taken all the same. */
+export type Answer =
+  | { status: number; headers?: Record<string, string>; text?: string; taken?: boolean }
+  | 'hang'
 
 export type Services = {
   /** The webhook's address; its last part is the secret. */
@@ -61,7 +63,10 @@ export async function startServices(test: Test): Promise<Services> {
       services.tries[which]++
       const scripted = services.script[which].shift()
       if (scripted === 'hang') return
-      const answer = scripted ?? respond(services, request, Buffer.concat(parts).toString())
+      const text = Buffer.concat(parts).toString()
+      const documented =
+        scripted === undefined || scripted.taken ? respond(services, request, text) : undefined
+      const answer = scripted ?? documented ?? { status: 500 }
       response.writeHead(answer.status, answer.headers).end(answer.text)
     })
   })
