@@ -16,7 +16,7 @@ export type Everything = {
   at: (minutes: number) => { env: Record<string, string> }
 }
 
-export const start = Date.parse('2024-05-05T12:10:30Z')
+const start = Date.parse('2024-05-05T12:10:30Z')
 
 /** An exchange, all three channels, and a workspace that knows them; its commands are real processes. */
 export async function startEverything(test: Test): Promise<Everything> {

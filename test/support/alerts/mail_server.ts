@@ -6,7 +6,7 @@ import { SMTPServer } from 'smtp-server'
 import type { Test } from 'tap'
 import { temporaryFolder } from '../workspace.ts'
 
-export type ReceivedMail = {
+type ReceivedMail = {
   from: string
   to: string[]
   /** By lower-case name, unfolded. */
@@ -29,7 +29,7 @@ export type MailServer = {
   refuse: (() => Error | undefined) | undefined
 }
 
-export const mailUser = 'alerts@candlekeep.example'
+const mailUser = 'alerts@candlekeep.example'
 export const mailPassword = 'smtp-marker-55c0 @:/%'
 
 /** A real SMTP server with TLS (from the first byte, or by STARTTLS) that takes mail from one user only, and not for `nobody`. */

@@ -12,7 +12,7 @@ export type SlackMessage = {
   }[]
 }
 
-export type PagerdutyEvent = {
+type PagerdutyEvent = {
   routing_key: string
   event_action: 'trigger' | 'resolve'
   dedup_key: string
