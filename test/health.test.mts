@@ -13,23 +13,27 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import * as fc from 'fast-check'
 import t, { type Test } from 'tap'
+import { intervals } from '../scripts/candles/intervals.ts'
 import { dueSymbols } from '../scripts/candles/seal_rotation.ts'
 import type { CheckResult } from '../scripts/health/check.ts'
-import { lastTimeOfDay } from '../scripts/health/checks.ts'
+import { lastTimeOfDay, runChecks } from '../scripts/health/checks.ts'
 import { daysUntilFull } from '../scripts/health/database_size.ts'
+import { loadConfig } from '../scripts/job/config.ts'
 import { day, hour } from '../scripts/job/time.ts'
 import { execute } from './support/agent_database.ts'
+import { startEverything } from './support/alerts/channels.ts'
 import { type Ended, expectStatus, runCommand } from './support/command.ts'
 import { leaveHotJournal } from './support/hot_journal.ts'
 import { check, runs } from './support/properties.ts'
-import { inHistory, now, symbols, wellWorkspaces } from './support/well.ts'
+import { inHistory, now, provenBackups, symbols, wellWorkspaces } from './support/well.ts'
 import type { Workspace } from './support/workspace.ts'
 
 const well = await wellWorkspaces()
 const wellInWal = await wellWorkspaces({ journalMode: 'wal' })
 
+const resultsOf = ({ json }: Ended) => (json?.['checks'] ?? []) as CheckResult[]
 const statusOf = (ended: Ended) =>
-  Object.fromEntries((ended.json?.['checks'] as CheckResult[]).map(({ name, status }) => [name, status]))
+  Object.fromEntries(resultsOf(ended).map(({ name, status }) => [name, status]))
 
 const allOk = {
   data_freshness: 'ok',
@@ -316,7 +320,7 @@ await t.test('what breaks the subject of a check turns that check and no other:'
       const worst = Object.values(turns).includes('critical') ? 2 : 1
       expectStatus(test, seen, worst)
       test.match(seen.stderr, says)
-      const results = seen.json?.['checks'] as CheckResult[]
+      const results = resultsOf(seen)
       for (const { advice } of results) for (const line of advice) advised.add(line)
     })
   }
@@ -376,7 +380,7 @@ await t.test('a database that cannot be read is a finding', async group => {
       make(workspace.database)
       const seen = await workspace.run('health_check', ['--full', '--json'])
       test.ok(seen.status === 2 || seen.status === 3, `status ${seen.status}`)
-      const checks = seen.json?.['checks'] as CheckResult[]
+      const checks = resultsOf(seen)
       const integrity = checks.find(result => result.name === 'database_integrity')
       test.match(integrity?.line, says)
       test.equal(integrity?.status, name === 'a folder' ? 'unknown' : 'critical')
@@ -425,6 +429,80 @@ await t.test('a history that cannot be read makes unknown what stands in it', as
   test.same([data_freshness, backup_status, recent_activity], ['unknown', 'unknown', 'unknown'])
   test.equal(symbol_coverage, 'ok')
 })
+
+await t.test('a check that throws is unknown, and the others still run', async test => {
+  const workspace = well(test)
+  const memory = {
+    get lastSync(): never {
+      throw new Error('out of order')
+    },
+    untradable: [],
+    backups: [],
+    sizes: [],
+    newestRuns: [],
+    endedRuns: [],
+  }
+  const trouble = { unknown: 'not looked at' }
+  const candles = { table: true, symbols: [], unclosed: [] }
+  const results = runChecks({
+    config: loadConfig(workspace.file),
+    now,
+    table: intervals['4h'],
+    quick: false,
+    examination: {
+      file: { kind: 'missing' },
+      hotJournal: false,
+      heldMs: undefined,
+      size: undefined,
+      candles,
+      structure: trouble,
+      seals: trouble,
+    },
+    memory,
+    sealed: 0,
+  })
+  test.match(results, [
+    { name: 'data_freshness', status: 'unknown', line: 'the check itself failed: out of order' },
+    { name: 'symbol_coverage', status: 'critical' },
+    { name: 'database_integrity', status: 'critical' },
+    { name: 'database_size', status: 'unknown' },
+    { name: 'backup_status', status: 'critical' },
+    { name: 'recent_activity', status: 'warning' },
+  ])
+})
+
+await t.test(
+  'with --notify people are told: a check that flaps is one alert and one recovery',
+  async test => {
+    const { workspace, services, at } = await startEverything(test)
+    workspace.configure(sheet => {
+      sheet.health = { min_database_mb: 0, min_free_disk_ratio: 0 }
+    })
+    expectStatus(test, await workspace.run('daily_candle_sync', [], at(0)), 0)
+    expectStatus(test, await workspace.run('health_check', [], at(1)), 2)
+    test.equal(services.slack.length, 0, 'nobody is told by a check that somebody looks at')
+    for (let n = 0; n < 10; n++) {
+      inHistory(workspace, n % 2 === 0 ? 'DELETE FROM backups' : provenBackups)
+      inHistory(workspace, `UPDATE backups SET covers_until = ${Date.now() * 2}`)
+      const seen = await workspace.run('health_check', ['--notify'], at(2 + n))
+      expectStatus(test, seen, n % 2 === 0 ? 2 : 0)
+    }
+    test.match(
+      services.slack.map(({ text }) => text),
+      [/CRITICAL.*Backup status: there is no proven backup/],
+    )
+    expectStatus(test, await workspace.run('health_check', ['--notify'], at(40)), 0)
+    test.match(
+      services.slack.map(({ text }) => text),
+      [/CRITICAL/, /RECOVERED.*Backup status/],
+    )
+    test.same(
+      services.pagerduty.map(({ event_action }) => event_action),
+      ['trigger', 'resolve'],
+    )
+    test.same(services.faults, [])
+  },
+)
 
 await t.test('what is asked for wrongly is a usage error, and leaves no trace', async test => {
   const workspace = well(test)

@@ -39,7 +39,7 @@ for (const mode of ['wal', 'delete']) {
 await t.test('beside a sync that stores, revises and seals no check gives a false alarm', async test => {
   const workspace = well(test)
   let [syncs, checks] = [0, 0]
-  let over = false
+  const over = new AbortController()
   const syncing = async () => {
     for (; syncs < (seconds > 10 ? 20 : 3); syncs++) {
       // rows that lack are fetched again and their months are sealed anew
@@ -48,10 +48,10 @@ await t.test('beside a sync that stores, revises and seals no check gives a fals
       const ended = await workspace.run('daily_candle_sync', ['--since', '45d'])
       if (ended.status !== 0) test.fail(ended.stdout + ended.stderr)
     }
-    over = true
+    over.abort()
   }
   const checking = async () => {
-    while (!over) {
+    while (!over.signal.aborted) {
       const seen = await workspace.run('health_check', ['--full', '--json'])
       checks += 1
       const results = seen.json?.['checks'] as { name: string; line: string; status: string }[]

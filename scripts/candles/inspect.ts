@@ -6,7 +6,7 @@ import { type KeptSeal, matchesSeal, monthRange } from './seals.ts'
 import { readCandles, surveyCandles } from './stored.ts'
 
 /** What a candle table holds of a symbol. Times are open times in milliseconds. */
-export type SymbolFacts = {
+type SymbolFacts = {
   symbol: string
   /** Candles on the grid that have closed. */
   count: number

@@ -14,7 +14,10 @@ export type Survey = Stored & {
 
 type Row = [number, number, number, number, number, number, number, number]
 
-/** What a candle table holds of each symbol up to `lastClosed`, by symbol; nothing where there is no table. */
+/**
+ * What a candle table holds of each symbol up to `lastClosed`, by symbol; nothing where there is no table. Damage can
+ * turn a time or a name into anything: such rows are off the grid.
+ */
 export function surveyCandles(
   database: Database.Database,
   { table, step }: CandleTable,
@@ -23,7 +26,7 @@ export function surveyCandles(
   if (!hasTable(database, table)) return new Map<string, Survey>()
   const rows = database
     .prepare(
-      `SELECT symbol, count(*) AS count, sum(timestamp % ? <> 0 OR typeof(timestamp) <> 'integer') AS offGrid,
+      `SELECT CAST(symbol AS TEXT) AS symbol, count(*) AS count, sum(timestamp % ? <> 0 OR typeof(timestamp) <> 'integer') AS offGrid,
          min(timestamp) AS first, max(timestamp) AS last
        FROM ${table} WHERE timestamp <= ? GROUP BY symbol`,
     )
@@ -35,8 +38,7 @@ export function surveyCandles(
     const survey = whole
       ? { ...row, gaps: [] }
       : surveyEachTime(database, { table, step }, symbol, lastClosed)
-    // damage can turn a name into anything
-    return [String(symbol), { ...survey, offGrid }] as const
+    return [symbol, { ...survey, offGrid }] as const
   })
   return new Map(surveys.filter(([, { count }]) => count > 0))
 }

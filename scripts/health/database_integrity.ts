@@ -3,7 +3,7 @@ import { formatBytes } from './database_size.ts'
 import type { FileFacts } from './file_facts.ts'
 
 /** What SQLite's own check said. */
-export type SqliteVerdict = {
+type SqliteVerdict = {
   /** Lines of `integrity_check` or `quick_check`; none: ok. */
   problems: string[]
   /** Rows that refer to rows which are not there, by table. */
@@ -11,7 +11,7 @@ export type SqliteVerdict = {
 }
 
 /** What the seals said of the stored candles. */
-export type SealVerdict = {
+type SealVerdict = {
   symbols: number
   /** Symbols whose months were all compared in this run. */
   verified: number

@@ -94,7 +94,6 @@ export function daysUntilFull(
   const points = [...earlier.filter(({ at }) => at < current.at && at >= current.at - 14 * day), current]
   const first = Math.min(...points.map(({ at }) => at))
   if (current.at - first < 2 * day) return undefined
-  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
   const days = points.map(({ at }) => (at - current.at) / day)
   const free = points.map(({ diskFree }) => diskFree)
   const [meanDay, meanFree] = [mean(days), mean(free)]
@@ -112,4 +111,8 @@ export function formatBytes(bytes: number): string {
 
 function percent(ratio: number): string {
   return `${Math.round(ratio * 100)} %`
+}
+
+function mean(values: number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length
 }
