@@ -70,13 +70,8 @@ export async function examineIn(
     readContents(request, second, view.file),
   ])
   const recheck = async (only: Set<string>) => {
-    const examiner = startExaminer(request.signal)
-    try {
-      const later = await takeView(request.database, folder, examiner)
-      return 'trouble' in later ? undefined : await readContents(request, examiner, later.file, only)
-    } finally {
-      examiner.end()
-    }
+    const later = await takeView(request.database, folder, second)
+    return 'trouble' in later ? undefined : readContents(request, second, later.file, only)
   }
   return {
     file,

@@ -34,14 +34,14 @@ async function answer(request: ExaminerRequest): Promise<Findings> {
 }
 
 function lookInto(request: Exclude<ExaminerRequest, { task: 'copy' }>, findings: Findings): void {
-  // the trading agent comes first; not while copying, when it may be waiting for us
-  setPriority(10)
   const database = new Database(request.file, { readonly: true, timeout: busyMs })
   try {
     database.pragma(`mmap_size = ${mappedBytes}`)
     // one state of the database for everything that is looked at
     database.exec('BEGIN')
     if (request.task === 'structure') {
+      // it takes a processor for as long as it lasts: the trading agent comes first
+      setPriority(10)
       findings.structure = checkStructure(database, request.quick)
     } else {
       findings.size = sizeOf(database)
