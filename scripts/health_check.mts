@@ -3,7 +3,6 @@
  *
  *     npx zx scripts/health_check.mts
  */
-import { join } from 'node:path'
 import { alerting } from './alerts/alerting.ts'
 import type { SealsOfSymbol } from './candles/inspect.ts'
 import { intervals, lastClosedOpenTime } from './candles/intervals.ts'
@@ -54,7 +53,7 @@ await job(
 
     const examination = await examine({
       database: config.paths.database,
-      scratch: join(config.paths.state, 'scratch'),
+      state: config.paths.state,
       table,
       lastClosed: lastClosedOpenTime(now, table.step),
       quick,

@@ -95,7 +95,7 @@ await t.test('a flipped bit', { skip }, async group => {
         const signal = AbortSignal.timeout(60_000)
         const request = {
           database: file,
-          scratch: folder,
+          state: folder,
           table: intervals['4h'],
           lastClosed: lastClosedOpenTime(now, intervals['4h'].step),
           quick: false,

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { enableCompileCache } from 'node:module'
-import { join } from 'node:path'
+import { compileCacheOf } from '../job/compile_cache.ts'
 
 /** The part of ccxt's `binanceusdm` that is used: its implicit calls, which give Binance's own answers. */
 export type CcxtClient = {
@@ -30,7 +30,7 @@ export type CcxtOptions = { exchange: string; baseUrl: string | null; state: str
  * what others at this address use. Compiled code is kept under `state`, which saves a tenth of a second a run.
  */
 export async function openCcxt({ exchange, baseUrl, state, transport }: CcxtOptions): Promise<CcxtClient> {
-  if (existsSync(state)) enableCompileCache(join(state, 'compile_cache'))
+  if (existsSync(state)) enableCompileCache(compileCacheOf(state))
   const module = new URL(`./src/${exchange}.js`, import.meta.resolve('ccxt'))
   const { default: Exchange } = (await import(module.href)) as {
     default: new (options: object) => CcxtClient

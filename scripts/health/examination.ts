@@ -1,6 +1,8 @@
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { BrokenSeal, CandleFacts, SealsOfSymbol } from '../candles/inspect.ts'
 import type { CandleTable } from '../candles/intervals.ts'
+import { compileCacheOf } from '../job/compile_cache.ts'
 import { type Examined, type Examiner, startExaminer, type Trouble } from './examiner.ts'
 import type { SizeFacts, StructureFacts } from './examiner_protocol.ts'
 import { type FileFacts, lookAtFile } from './file_facts.ts'
@@ -8,8 +10,8 @@ import { inScratchFolder, takeView } from './view.ts'
 
 export type ExaminationRequest = {
   database: string
-  /** A folder for a copy, on a disk with room for it. */
-  scratch: string
+  /** Our own folder: a copy of the database is made there, for as long as it is looked at. */
+  state: string
   table: CandleTable
   /** Open time of the newest candle that can have closed. */
   lastClosed: number
@@ -39,9 +41,10 @@ export type Examination = {
  * again before it counts.
  */
 export function examine(request: ExaminationRequest): Promise<Examination> {
-  return inScratchFolder(request.scratch, async folder => {
+  return inScratchFolder(join(request.state, 'scratch'), async folder => {
     // two, side by side: SQLite's own check takes one processor all the time
-    const [first, second] = [startExaminer(request.signal), startExaminer(request.signal)]
+    const cache = compileCacheOf(request.state)
+    const [first, second] = [startExaminer(request.signal, cache), startExaminer(request.signal, cache)]
     try {
       return await examineIn(folder, request, first, second)
     } finally {

@@ -16,9 +16,10 @@ export type Examiner = {
   end(): void
 }
 
-/** Starts an examiner. It is killed when `signal` is aborted. */
-export function startExaminer(signal: AbortSignal): Examiner {
+/** Starts an examiner. It is killed when `signal` is aborted. `compileCache`: where its compiled code is kept. */
+export function startExaminer(signal: AbortSignal, compileCache?: string): Examiner {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'examiner.mts')], {
+    env: { ...process.env, ...(compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache }) },
     stdio: ['pipe', 'pipe', 'ignore'],
     signal,
     killSignal: 'SIGKILL',
