@@ -66,7 +66,7 @@ await job(
     if ('verified' in seals) records.markVerified(seals.verified)
     if ('symbols' in candles) records.rememberStored(candles.symbols, { all: true })
 
-    const memory = history.lost ? undefined : recall(history, id)
+    const memory = history.lost ? undefined : recall(history, id, now)
     const results = runChecks({ config, now, table, quick, examination, memory, sealed: all.length })
     remember(history, id, now, results)
     const report = reportHealth(results, { colour: terminal.colour, perfdata: !process.stdout.isTTY })

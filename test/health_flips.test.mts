@@ -79,7 +79,7 @@ await t.test('a flipped bit', { skip }, async group => {
         now,
         table: intervals['4h'],
         quick: false,
-        memory: recall(history, 0),
+        memory: recall(history, 0, now),
         sealed: seals.length,
       } satisfies Omit<CheckContext, 'examination'>
 

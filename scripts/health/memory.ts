@@ -18,47 +18,50 @@ export type Memory = {
   endedRuns: RunFacts[]
 }
 
-/** Reads what the history tells; `own` is the run that asks. */
-export function recall(history: History, own: number): Memory {
+/**
+ * Reads what the history tells; `own` is the run that asks. What is dated after `now` is of a clock that was ahead:
+ * it must not pass for news.
+ */
+export function recall(history: History, own: number, now: number): Memory {
   return history.transact(database => ({
-    lastSync: lastSync(database),
-    untradable: untradable(database),
-    backups: newestBackups(database),
+    lastSync: lastSync(database, now),
+    untradable: untradable(database, now),
+    backups: newestBackups(database, now),
     sizes: earlierSizes(database),
-    newestRuns: newestRuns(database, own, 'TRUE'),
-    endedRuns: newestRuns(database, own, "outcome <> 'running'"),
+    newestRuns: newestRuns(database, own, now, 'TRUE'),
+    endedRuns: newestRuns(database, own, now, "outcome <> 'running'"),
   }))
 }
 
 /** A sync counts when it was about everything that is configured and enough of it is complete (`figures.counts`). */
-function lastSync(database: Database.Database): LastSync | undefined {
+function lastSync(database: Database.Database, now: number): LastSync | undefined {
   const row = database
     .prepare(
       `SELECT finished_at AS endedAt, figures ->> 'last_closed' AS lastClosed FROM runs
-       WHERE job = 'daily_sync' AND figures ->> 'counts' = 1 ORDER BY started_at DESC LIMIT 1`,
+       WHERE job = 'daily_sync' AND figures ->> 'counts' = 1 AND finished_at <= ? ORDER BY started_at DESC LIMIT 1`,
     )
-    .get() as { endedAt: number; lastClosed: string } | undefined
+    .get(now) as { endedAt: number; lastClosed: string } | undefined
   return row === undefined ? undefined : { endedAt: row.endedAt, lastClosed: Date.parse(row.lastClosed) }
 }
 
-function untradable(database: Database.Database): string[] {
+function untradable(database: Database.Database, now: number): string[] {
   const found = database
     .prepare(
       `SELECT figures -> 'untradable' FROM runs
-       WHERE job = 'daily_sync' AND figures -> 'untradable' IS NOT NULL ORDER BY started_at DESC LIMIT 1`,
+       WHERE job = 'daily_sync' AND figures -> 'untradable' IS NOT NULL AND finished_at <= ? ORDER BY started_at DESC LIMIT 1`,
     )
     .pluck()
-    .get() as string | undefined
+    .get(now) as string | undefined
   return found === undefined ? [] : (JSON.parse(found) as { symbol: string }[]).map(({ symbol }) => symbol)
 }
 
-function newestBackups(database: Database.Database): BackupFacts[] {
+function newestBackups(database: Database.Database, now: number): BackupFacts[] {
   return database
     .prepare(
       `SELECT tier, taken_at AS takenAt, max(covers_until) AS coversUntil, bytes FROM backups
-       WHERE proven_at IS NOT NULL GROUP BY tier ORDER BY tier`,
+       WHERE proven_at IS NOT NULL AND taken_at <= ? GROUP BY tier ORDER BY tier`,
     )
-    .all() as BackupFacts[]
+    .all(now) as BackupFacts[]
 }
 
 function earlierSizes(database: Database.Database): EarlierSize[] {
@@ -70,13 +73,13 @@ function earlierSizes(database: Database.Database): EarlierSize[] {
     .all() as EarlierSize[]
 }
 
-function newestRuns(database: Database.Database, own: number, which: string): RunFacts[] {
+function newestRuns(database: Database.Database, own: number, now: number, which: string): RunFacts[] {
   const rows = database
     .prepare(
       `SELECT job, pid, max(started_at) AS startedAt, finished_at AS finishedAt, outcome, summary, log_file AS logFile
-       FROM runs WHERE id <> ? AND job <> 'health_check' AND ${which} GROUP BY job ORDER BY job`,
+       FROM runs WHERE id <> ? AND started_at <= ? AND job <> 'health_check' AND ${which} GROUP BY job ORDER BY job`,
     )
-    .all(own) as Omit<RunFacts, 'alive'>[]
+    .all(own, now) as Omit<RunFacts, 'alive'>[]
   return rows.map(row => ({ ...row, alive: isAlive(row.pid) }))
 }
 
