@@ -98,5 +98,6 @@ export function healthConditions(results: CheckResult[]): Condition[] {
     severity: status === 'unknown' ? 'warning' : status,
     title: `${titles[name]}: ${line}`,
     details: [...more, ...advice.map(text => `→ ${text}`)],
+    unsure: status === 'unknown',
   }))
 }

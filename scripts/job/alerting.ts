@@ -15,6 +15,8 @@ export type Condition = {
   title: string
   /** More lines, and the command that helps. */
   details: string[]
+  /** It could not be looked at: that is worth a word, but it says nothing of what was seen before. */
+  unsure?: boolean
 }
 
 /** What telling people needs. */
