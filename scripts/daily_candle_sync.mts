@@ -35,15 +35,17 @@ await job(
     lock: 'candles',
     wishes: wishesFrom,
     recorded: ({ dryRun }) => !dryRun,
+    standsForAll: ({ everything }) => everything,
     deadlineMs: config => config.sync.timeout_minutes * minute,
     heartbeat: config => config.alerts.heartbeat.url_env,
     alerting,
   },
   async ({ id, wishes, config, clock, signal, log, history, terminal, progress, keepFigures }) => {
     const started = performance.now()
-    const { interval, dryRun } = wishes
+    const { interval, everything, dryRun } = wishes
+    keepFigures(() => ({ everything }))
     const tools = await openTools({ run: id, config, clock, signal, log, history }, interval, dryRun)
-    keepFigures(() => usageFigures(tools.exchange.usage))
+    keepFigures(() => ({ everything, ...usageFigures(tools.exchange.usage) }))
     try {
       const plan = await planSync(tools, wishes)
       if (dryRun) return reportPlan(plan, interval)
@@ -51,7 +53,7 @@ await job(
       return reportSync(result, {
         colour: terminal.colour,
         interval,
-        everything: wishes.symbols === config.sync.symbols && interval === config.sync.interval,
+        everything,
         minSuccessRatio: config.sync.min_success_ratio,
         elapsedMs: performance.now() - started,
       })
@@ -61,14 +63,18 @@ await job(
   },
 )
 
-type Wishes = SyncWishes & { interval: Interval; dryRun: boolean }
+/** `everything`: all that is configured, which is what the daily sync is about. */
+type Wishes = SyncWishes & { interval: Interval; everything: boolean; dryRun: boolean }
 
 function wishesFrom(given: FlagValues<typeof flags>, { sync }: Config, now: number): Wishes {
   if (given.reread && given.since === undefined)
     throw usage('--reread needs --since TIME: how far back to read again')
+  const symbols = chooseSymbols(given.symbols, sync.symbols)
+  const interval = chooseInterval(given.interval ?? sync.interval)
   return {
-    symbols: chooseSymbols(given.symbols, sync.symbols),
-    interval: chooseInterval(given.interval ?? sync.interval),
+    symbols,
+    interval,
+    everything: symbols === sync.symbols && interval === sync.interval,
     since: given.since === undefined ? undefined : parseTime(given.since, now, '--since'),
     rereadLast: integerFlag('lookback', given.lookback, 1, 1_000_000),
     reread: given.reread,

@@ -4,10 +4,9 @@
  *     npx zx scripts/health_check.mts
  */
 import { alerting } from './alerts/alerting.ts'
-import type { SealsOfSymbol } from './candles/inspect.ts'
 import { intervals, lastClosedOpenTime } from './candles/intervals.ts'
 import { CandleRecords } from './candles/records.ts'
-import { dueSymbols } from './candles/seal_rotation.ts'
+import { dueSeals, SealBook } from './candles/seal_rotation.ts'
 import { runChecks } from './health/checks.ts'
 import { examine } from './health/examination.ts'
 import { recall, remember } from './health/memory.ts'
@@ -46,10 +45,10 @@ await job(
     const table = intervals[interval]
     const now = clock.now()
     const everyMs = config.schedule.health_check_hours * hour
-    const records = new CandleRecords(history, interval, id, () => clock.now())
-    const verified = records.verifiedSymbols()
-    const all = verified.map(({ symbol }) => symbol)
-    const due = new Set(quick ? [] : full ? all : dueSymbols(verified, now, everyMs))
+    const book = new SealBook(history, () => clock.now())
+    const verified = book.verified()
+    const all = verified.map(({ name }) => name)
+    const due = new Set(quick ? [] : full ? all : dueSeals(verified, now, everyMs))
 
     const examination = await examine({
       database: config.paths.database,
@@ -57,26 +56,23 @@ await job(
       table,
       lastClosed: lastClosedOpenTime(now, table.step),
       quick,
-      seals: (only = due) => sealsOf(records, only),
+      seals: (only = due) => book.seals(only),
       // what takes too long is unknown; the rest is still to be told
       signal: AbortSignal.any([signal, AbortSignal.timeout(config.health.timeout_minutes * minute * 0.9)]),
     })
     signal.throwIfAborted()
     const { candles, seals } = examination
-    if ('verified' in seals) records.markVerified(seals.verified)
-    if ('symbols' in candles) records.rememberStored(candles.symbols, { all: true })
+    if ('verified' in seals) book.markVerified(seals.verified)
+    if ('symbols' in candles)
+      new CandleRecords(history, interval, id, () => clock.now()).rememberStored(candles.symbols, {
+        all: true,
+      })
 
-    const memory = history.lost ? undefined : recall(history, id, now)
+    const known = recall(history, config.paths.state, id, now, clock.now())
+    const memory = history.lost ? undefined : known
     const results = runChecks({ config, now, table, quick, examination, memory, sealed: all.length })
     remember(history, id, now, results)
     const report = reportHealth(results, { colour: terminal.colour, perfdata: !process.stdout.isTTY })
     return { ...report, conditions: notify ? healthConditions(results) : [] }
   },
 )
-
-/** The seals of some symbols, as they are now. */
-function sealsOf(records: CandleRecords, symbols: ReadonlySet<string>): SealsOfSymbol[] {
-  return [...records.seals()]
-    .filter(([symbol]) => symbols.has(symbol))
-    .map(([symbol, months]) => ({ symbol, months: [...months] }))
-}

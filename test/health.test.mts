@@ -14,11 +14,12 @@ import Database from 'better-sqlite3'
 import * as fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { intervals } from '../scripts/candles/intervals.ts'
-import { dueSymbols } from '../scripts/candles/seal_rotation.ts'
+import { dueSeals } from '../scripts/candles/seal_rotation.ts'
 import type { CheckResult } from '../scripts/health/check.ts'
 import { lastTimeOfDay, runChecks } from '../scripts/health/checks.ts'
-import { daysUntilFull } from '../scripts/health/database_size.ts'
+import { daysUntilFull, judgeSize } from '../scripts/health/database_size.ts'
 import { loadConfig } from '../scripts/job/config.ts'
+import { type Lock, takeLock } from '../scripts/job/lock.ts'
 import { day, hour } from '../scripts/job/time.ts'
 import { execute } from './support/agent_database.ts'
 import { startEverything } from './support/alerts/channels.ts'
@@ -57,7 +58,8 @@ await t.test('on a sound database after a sync and a backup all checks pass', as
         test.match(ended.stdout, /^CANDLEKEEP OK - 6\/6 checks passed \| data_age=\d+s .*rpo=3600s\n/)
         test.match(ended.stdout, /\n✅ ALL CHECKS PASSED\n$/)
         test.equal(ended.stderr, '')
-        test.same(readdirSync(join(workspace.state, 'scratch')), [], 'no copy is left')
+        const scratch = join(workspace.state, 'scratch')
+        test.same(existsSync(scratch) ? readdirSync(scratch) : [], [], 'no copy is left')
       })
     }
   }
@@ -82,9 +84,12 @@ const candle = (time: number, symbol = 'BTCUSDT') =>
   `INSERT INTO ohlcv_h4 VALUES (${time}, '${symbol}', 1, 1, 1, 1, 1, 1, 1)`
 const inDatabase = (sql: string) => (workspace: Workspace) => execute(workspace.database, sql)
 const inOps = (sql: string) => (workspace: Workspace) => inHistory(workspace, sql)
-/** As long as nothing is sealed, a row that goes is a gap and nothing more. */
+/** Where only one month of another symbol is sealed, a row that goes is a gap and nothing more. */
 const unsealed = (sql: string) => (workspace: Workspace) => {
-  inHistory(workspace, 'DELETE FROM candle_seals')
+  inHistory(
+    workspace,
+    "DELETE FROM candle_seals WHERE NOT (symbol = 'SOLUSDT' AND month = '2024-04' AND interval = '4h')",
+  )
   execute(workspace.database, sql)
 }
 const run = (columns: string, values: string) =>
@@ -95,13 +100,18 @@ const ended = (outcome: string) =>
     `1, ${ago(60_000)}, ${ago(30_000)}, '${outcome}', 'it went so'`,
   )
 
+const locks: Lock[] = []
+t.teardown(() => {
+  for (const lock of locks) lock.release()
+})
+
 const breakages: Breakage[] = [
   // [1/6]
   {
     name: 'no sync that counts',
     breaks: inOps("UPDATE runs SET figures = json_set(figures, '$.counts', json('false'))"),
     turns: { data_freshness: 'critical' },
-    says: /no sync has ever gone through/,
+    says: /the history knows of no sync that counts/,
   },
   {
     name: 'the last sync that counts is 27 hours old',
@@ -131,7 +141,26 @@ const breakages: Breakage[] = [
     name: 'a candle off the grid',
     breaks: inDatabase(candle(Date.parse('2023-05-05T00:30Z'))),
     turns: { data_freshness: 'warning' },
-    says: /1 row off the grid of the interval: BTCUSDT/,
+    says: /1 row off the grid of the interval, or without a name: BTCUSDT/,
+  },
+  {
+    name: 'a row without a name',
+    breaks: ({ database }) => {
+      const agent = new Database(database).unsafeMode(true)
+      agent.exec(`
+        PRAGMA writable_schema = ON;
+        UPDATE sqlite_master SET sql = replace(sql, 'symbol TEXT NOT NULL', 'symbol TEXT') WHERE name = 'ohlcv_h4';`)
+      agent.close()
+      execute(database, candle(Date.parse('2023-05-05')).replace("'BTCUSDT'", 'NULL'))
+    },
+    turns: { data_freshness: 'warning' },
+    says: /1 row off the grid of the interval, or without a name: \(no name\)/,
+  },
+  {
+    name: 'a symbol whose times are all in seconds',
+    breaks: inDatabase(candle(Date.parse('2024-05-01T00:30Z') / 1000, 'SECUSDT')),
+    turns: { data_freshness: 'warning' },
+    says: /1 row off the grid of the interval, or without a name: SECUSDT/,
   },
   {
     name: 'the newest candles of all symbols have gone',
@@ -169,6 +198,21 @@ const breakages: Breakage[] = [
     turns: { database_integrity: 'critical' },
     says: /stored candles are not what was stored \(1 seal broken\): SOLUSDT 2024-04/,
     args: ['--full'],
+  },
+  {
+    name: 'a price of another interval that has changed',
+    breaks: inDatabase(
+      `UPDATE ohlcv_h1 SET close = close * 1.5 WHERE symbol = 'BTCUSDT' AND timestamp = ${Date.parse('2024-05-04')}`,
+    ),
+    turns: { database_integrity: 'critical' },
+    says: /stored 1h candles are not what was stored \(1 seal broken\): BTCUSDT 2024-05.*\n.*--interval 1h --symbols BTCUSDT --since 2024-05-01 --reread --config/,
+    args: ['--full'],
+  },
+  {
+    name: 'candles that nothing was ever sealed of',
+    breaks: inOps('DELETE FROM candle_seals'),
+    turns: { database_integrity: 'unknown' },
+    says: /no stored candle has a seal/,
   },
   {
     name: 'rows that refer to rows which are not there',
@@ -217,10 +261,10 @@ const breakages: Breakage[] = [
   {
     name: 'a database that held more two days ago',
     breaks: inOps(
-      `INSERT INTO checks VALUES (1, 'database_size', 'ok', '', '{"used_bytes": 1000000, "disk_free_bytes": 1e13}', ${ago(2 * day)})`,
+      `INSERT INTO checks VALUES (1, 'database_size', 'ok', '', '{"used_bytes": 10000000, "disk_free_bytes": 1}', ${ago(2 * day)})`,
     ),
     turns: { database_size: 'critical' },
-    says: /\d+ % less is stored than on 2024-05-03 01:10 UTC: [\d.]+ kB of 1\.0 MB/,
+    says: /\d+ % less is stored than on 2024-05-03 01:10 UTC: [\d.]+ kB of 10\.0 MB/,
   },
   {
     name: 'a disk that is nearly full',
@@ -268,6 +312,19 @@ const breakages: Breakage[] = [
     says: /the last daily_sync \(2024-05-05 01:09 UTC\) ended failed: it went so/,
   },
   {
+    name: 'a sync that failed, and one of a single symbol that went well since',
+    breaks: workspace => {
+      ended('failed')(workspace)
+      const figures = '\'{"everything": false}\''
+      run(
+        'pid, started_at, finished_at, outcome, figures',
+        `1, ${ago(9_000)}, ${ago(8_000)}, 'done', ${figures}`,
+      )(workspace)
+    },
+    turns: { recent_activity: 'critical' },
+    says: /the last daily_sync \(2024-05-05 01:09 UTC\) ended failed: it went so/,
+  },
+  {
     name: 'a sync that was stopped at its deadline',
     breaks: ended('deadline'),
     turns: { recent_activity: 'critical' },
@@ -280,19 +337,19 @@ const breakages: Breakage[] = [
     says: /ended partly/,
   },
   {
-    name: 'a run that died without a word',
-    breaks: run('pid, started_at, outcome', `999999999, ${ago(60_000)}, 'running'`),
+    name: 'a run that died without a word, and whose number another process now has',
+    breaks: run('pid, started_at, outcome', `1, ${ago(60_000)}, 'running'`),
     turns: { recent_activity: 'warning' },
-    says: /\(pid 999999999\) died without a word/,
+    says: /\(pid 1\) died without a word/,
   },
   {
     name: 'a run that holds its lock for too long',
-    breaks: workspace => {
-      inHistory(workspace, `UPDATE runs SET started_at = ${ago(3 * hour)}`)
-      run('pid, started_at, outcome', `${process.pid}, ${ago(2 * hour)}, 'running'`)(workspace)
+    breaks: ({ state }) => {
+      const holder = { job: 'daily_sync', pid: process.pid, since: ago(2 * hour) }
+      locks.push(takeLock(state, 'candles', holder))
     },
     turns: { recent_activity: 'critical' },
-    says: /has been running for 2 h, and holds its lock/,
+    says: /daily_sync \(pid \d+\) has held its lock for 2 h, no other can run/,
   },
   {
     name: 'a sync that was not there when it was due',
@@ -317,7 +374,11 @@ await t.test('what breaks the subject of a check turns that check and no other:'
       breaks(workspace)
       const seen = await workspace.run('health_check', [...args, '--json'])
       test.same(statusOf(seen), { ...allOk, ...turns })
-      const worst = Object.values(turns).includes('critical') ? 2 : 1
+      const worst = Object.values(turns).includes('critical')
+        ? 2
+        : Object.values(turns).includes('unknown')
+          ? 3
+          : 1
       expectStatus(test, seen, worst)
       test.match(seen.stderr, says)
       const results = resultsOf(seen)
@@ -425,9 +486,50 @@ await t.test('a history that cannot be read makes unknown what stands in it', as
   mkdirSync(join(workspace.state, 'ops.db'))
   const seen = await workspace.run('health_check', ['--json'])
   expectStatus(test, seen, 3)
-  const { data_freshness, backup_status, recent_activity, symbol_coverage } = statusOf(seen)
+  const { data_freshness, backup_status, recent_activity, symbol_coverage, database_integrity } =
+    statusOf(seen)
   test.same([data_freshness, backup_status, recent_activity], ['unknown', 'unknown', 'unknown'])
+  test.equal(database_integrity, 'unknown', 'the seals are in the history')
   test.equal(symbol_coverage, 'ok')
+})
+
+await t.test('a history that was begun anew does not make a changed price pass for well', async test => {
+  const workspace = well(test)
+  execute(workspace.database, "UPDATE ohlcv_h4 SET close = 1 WHERE symbol = 'SOLUSDT'")
+  writeFileSync(join(workspace.state, 'ops.db'), 'no database'.repeat(999))
+  const seen = await workspace.run('health_check', ['--full', '--json'])
+  test.not(seen.status, 0)
+  test.equal(statusOf(seen)['database_integrity'], 'unknown')
+})
+
+await t.test('where no copy can be made, what stands in the history is still judged', async test => {
+  const workspace = well(test)
+  rmSync(join(workspace.state, 'scratch'), { recursive: true, force: true })
+  writeFileSync(join(workspace.state, 'scratch'), 'in the way')
+  const seen = await workspace.run('health_check', ['--json'])
+  expectStatus(test, seen, 3)
+  test.match(seen.stderr, /no copy of the database can be made in .*: E(EXIST|NOTDIR)/)
+  test.match(statusOf(seen), { backup_status: 'ok', recent_activity: 'ok', database_integrity: 'unknown' })
+})
+
+await t.test('a sync that is due in the middle of a candle is no false alarm the next day', async test => {
+  const workspace = well(test)
+  const later = Date.parse('2024-05-06T02:30Z')
+  workspace.configure(sheet => (sheet.schedule = { daily_sync: '03:30' }))
+  const synced = Date.parse('2024-05-05T03:31Z')
+  inHistory(workspace, `UPDATE runs SET started_at = ${synced}, finished_at = ${synced}`)
+  inHistory(workspace, `UPDATE backups SET covers_until = ${later - hour}`)
+  const env = { CANDLEKEEP_NOW: new Date(later).toISOString() }
+  expectStatus(test, await workspace.run('health_check', [], { env }), 0)
+})
+
+await t.test('room for a copy is asked for only where one is made', async test => {
+  const disk = { path: '/var/log', free: 900e6, total: 1e9, forCopies: false }
+  const limits = { minMb: 10, maxShrinkRatio: 0.2, minFreeRatio: 0.15 }
+  const size = { file: 2e9, used: 2e9, free: 0 }
+  const facts = { now, database: '/agent.db', size, disks: [disk], earlier: [] }
+  test.equal(judgeSize(facts, limits).status, 'ok')
+  test.equal(judgeSize({ ...facts, disks: [{ ...disk, forCopies: true }] }, limits).status, 'critical')
 })
 
 await t.test('a check that throws is unknown, and the others still run', async test => {
@@ -441,9 +543,10 @@ await t.test('a check that throws is unknown, and the others still run', async t
     sizes: [],
     newestRuns: [],
     endedRuns: [],
+    holder: undefined,
   }
   const trouble = { unknown: 'not looked at' }
-  const candles = { table: true, symbols: [], unclosed: [] }
+  const candles = { table: true, symbols: [], misplaced: [], unclosed: [] }
   const results = runChecks({
     config: loadConfig(workspace.file),
     now,
@@ -541,18 +644,20 @@ await t.test(
         fc.integer({ min: 1, max: 200 }),
         fc.integer({ min: 0, max: 2 ** 31 }),
         (every, count, seed) => {
-          const at = new Map(Array.from({ length: count }, (_, i) => [`S${i}`, -(seed % 7) * hour]))
+          // some were compared by a clock that was ahead
+          const first = (i: number) => (i % 5 === seed % 5 ? 400 * day : -(seed % 7) * hour)
+          const at = new Map(Array.from({ length: count }, (_, i) => [`S${i}`, first(i)]))
           let [time, most] = [0, 0]
           for (let n = 0; n < 100; n++) {
             // cron is late now and then, by some minutes
             const moment = time + ((seed >> (n % 16)) % 10) * 60_000
-            const verified = [...at].map(([symbol, when]) => ({ symbol, at: when }))
-            const due = dueSymbols(verified, moment, every * hour)
+            const verified = [...at].map(([name, when]) => ({ name, at: when }))
+            const due = dueSeals(verified, moment, every * hour)
             if (n > 24 / every) most = Math.max(most, due.length)
-            for (const { symbol, at: when } of verified)
-              if (!due.includes(symbol) && moment + every * hour - when > day)
-                throw new Error(`${symbol} waits for too long`)
-            for (const symbol of due) at.set(symbol, moment)
+            for (const { name, at: when } of verified)
+              if (!due.includes(name) && moment + every * hour - when > day)
+                throw new Error(`${name} waits for too long`)
+            for (const name of due) at.set(name, moment)
             time += every * hour
           }
           const share = Math.ceil((count * every) / 24)
@@ -562,7 +667,7 @@ await t.test(
       ),
       runs(200),
     )
-    test.same(dueSymbols([], 0, hour), [])
+    test.same(dueSeals([], 0, hour), [])
     test.same(symbols.length, 6)
   },
 )

@@ -2,9 +2,8 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { SealsOfSymbol } from '../scripts/candles/inspect.ts'
 import { intervals, lastClosedOpenTime } from '../scripts/candles/intervals.ts'
-import { CandleRecords } from '../scripts/candles/records.ts'
+import { SealBook } from '../scripts/candles/seal_rotation.ts'
 import { type CheckContext, runChecks } from '../scripts/health/checks.ts'
 import { examineIn } from '../scripts/health/examination.ts'
 import { startExaminer } from '../scripts/health/examiner.ts'
@@ -66,9 +65,8 @@ await t.test('a flipped bit', { skip }, async group => {
       const folder = temporaryFolder(test)
       const history = History.open(workspace.state, silent, clock, { readOnly: true })
       test.teardown(() => history.close())
-      const seals: SealsOfSymbol[] = [...new CandleRecords(history, '4h', 0, () => now).seals()].map(
-        ([symbol, months]) => ({ symbol, months: [...months] }),
-      )
+      const book = new SealBook(history, clock.now)
+      const seals = book.seals(new Set(book.verified().map(({ name }) => name)))
       const file = join(folder, 'agent.db')
       const config = {
         ...loadConfig(workspace.file),
@@ -79,7 +77,7 @@ await t.test('a flipped bit', { skip }, async group => {
         now,
         table: intervals['4h'],
         quick: false,
-        memory: recall(history, 0, now),
+        memory: recall(history, workspace.state, 0, now, now),
         sealed: seals.length,
       } satisfies Omit<CheckContext, 'examination'>
 
@@ -99,7 +97,7 @@ await t.test('a flipped bit', { skip }, async group => {
           table: intervals['4h'],
           lastClosed: lastClosedOpenTime(now, intervals['4h'].step),
           quick: false,
-          seals: (only?: Set<string>) => seals.filter(({ symbol }) => only?.has(symbol) ?? true),
+          seals: (only?: Set<string>) => seals.filter(({ name }) => only?.has(name) ?? true),
           signal,
           pauseMs: 0,
         }

@@ -1,7 +1,6 @@
 import type { History } from '../job/history.ts'
 import { type Candle, candleFields } from './candle.ts'
 import type { Interval } from './intervals.ts'
-import type { Verified } from './seal_rotation.ts'
 import type { KeptSeal, KeptSeals, Seal } from './seals.ts'
 import type { Revision } from './store.ts'
 import type { RejectedRow } from './validate.ts'
@@ -103,7 +102,7 @@ export class CandleRecords {
   }
 
   /** When each symbol's stored candles were last compared with their seals; since they were sealed, where never. */
-  verifiedSymbols(): Verified[] {
+  verifiedSymbols(): { symbol: string; at: number }[] {
     return this.#history.transact(database =>
       database
         .prepare(
@@ -111,11 +110,12 @@ export class CandleRecords {
            WHERE interval = ? GROUP BY symbol ORDER BY symbol`,
         )
         .all(this.#interval),
-    ) as Verified[]
+    ) as { symbol: string; at: number }[]
   }
 
   /** The stored candles of these symbols were just found to be what their seals say. */
   markVerified(symbols: string[]): void {
+    if (symbols.length === 0) return
     const now = this.#now()
     this.#history.transact(database => {
       const mark = database.prepare(

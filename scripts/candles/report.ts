@@ -52,6 +52,7 @@ export function reportSync(sync: SyncResult, options: ReportOptions): Outcome {
       tradable: results.length,
       complete,
       // whether the run counts as a sync: freshness is measured from the last one that did
+      everything,
       counts: everything && !skewed && complete > 0 && complete / results.length >= minSuccessRatio,
       inserted,
       revised,

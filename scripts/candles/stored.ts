@@ -16,7 +16,7 @@ type Row = [number, number, number, number, number, number, number, number]
 
 /**
  * What a candle table holds of each symbol up to `lastClosed`, by symbol; nothing where there is no table. Damage can
- * turn a time or a name into anything: such rows are off the grid.
+ * turn a time or a name into anything: a time that is no integer is off the grid, a name that is no text is no symbol.
  */
 export function surveyCandles(
   database: Database.Database,
@@ -26,9 +26,9 @@ export function surveyCandles(
   if (!hasTable(database, table)) return new Map<string, Survey>()
   const rows = database
     .prepare(
-      `SELECT CAST(symbol AS TEXT) AS symbol, count(*) AS count, sum(timestamp % ? <> 0 OR typeof(timestamp) <> 'integer') AS offGrid,
+      `SELECT symbol, count(*) AS count, sum(timestamp % ? <> 0 OR typeof(timestamp) <> 'integer') AS offGrid,
          min(timestamp) AS first, max(timestamp) AS last
-       FROM ${table} WHERE timestamp <= ? GROUP BY symbol`,
+       FROM ${table} WHERE timestamp <= ? GROUP BY symbol HAVING typeof(symbol) = 'text'`,
     )
     .all(step, lastClosed) as (Omit<Survey, 'gaps'> & { symbol: string })[]
   const surveys = rows.map(({ symbol, ...row }) => {

@@ -1,4 +1,4 @@
-import { basename, relative } from 'node:path'
+import { basename } from 'node:path'
 
 /** How well a check's subject is. `unknown`: it could not be looked at. */
 export type Status = 'ok' | 'warning' | 'critical' | 'unknown'
@@ -61,11 +61,9 @@ export function command(script: string, ...args: string[]): string {
   return ['npx zx', `scripts/${script}.mts`, ...args].join(' ')
 }
 
-/** A word of a shell command line; a file as it is seen from where the person is. */
+/** A word of a shell command line. */
 export function quote(word: string): string {
-  const near = relative(process.cwd(), word)
-  const shown = near !== '' && !near.startsWith('..') ? near : word
-  return /^[\w@%+=:,./-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", `'\\''`)}'`
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }
 
 /** `3 symbols`, `1 symbol`. */

@@ -6,7 +6,7 @@ import type { Config } from '../job/config.ts'
 import { messageOf } from '../job/errors.ts'
 import { day, hour, minute } from '../job/time.ts'
 import { judgeBackups } from './backup_status.ts'
-import { type CheckName, type CheckResult, conclusion } from './check.ts'
+import { type CheckName, type CheckResult, conclusion, quote } from './check.ts'
 import { judgeFreshness } from './data_freshness.ts'
 import { judgeIntegrity } from './database_integrity.ts'
 import { type DiskFacts, judgeSize } from './database_size.ts'
@@ -30,9 +30,12 @@ export type CheckContext = {
 
 /** The six checks, in the order of the mission. One that throws is unknown, and the others still run. */
 export function runChecks(context: CheckContext): CheckResult[] {
+  const config = context.config.isDefault ? '' : ` --config ${quote(context.config.file)}`
   return Object.entries(checks).map(([name, check]) => {
     try {
-      return check(context)
+      const result = check(context)
+      const advice = result.advice.map(line => (line.startsWith('npx zx ') ? line + config : line))
+      return { ...result, advice }
     } catch (error) {
       return unknown(name as CheckName, `the check itself failed: ${messageOf(error)}`)
     }
@@ -52,42 +55,55 @@ const checks: Record<CheckName, (context: CheckContext) => CheckResult> = {
         interval: table,
         lastSync: memory.lastSync,
         symbols: candles.symbols.filter(({ symbol }) => expected.has(symbol)),
-        offGrid: candles.symbols
-          .filter(({ offGrid }) => offGrid > 0)
-          .map(({ symbol, offGrid }) => ({ symbol, count: offGrid })),
+        misplaced: candles.misplaced,
         unclosed: candles.unclosed,
       },
-      { maxAgeHours: config.health.max_data_age_hours, syncMinutes: config.sync.timeout_minutes },
+      ageLimits(config, table.step),
     )
   },
-  symbol_coverage({ config, table, examination, memory }) {
+  symbol_coverage({ config, now, table, examination, memory }) {
     const candles = readable(examination.candles)
     if (candles === undefined) return unreadable('symbol_coverage', examination.candles)
     const stored = new Map(candles.symbols.map(entry => [entry.symbol, entry]))
-    return judgeCoverage({ ...expectedSymbols(config, memory), step: table.step, stored })
+    return judgeCoverage({
+      ...expectedSymbols(config, memory),
+      step: table.step,
+      syncing: memory !== undefined && wasSyncing(memory, now),
+      stored,
+    })
   },
-  database_integrity({ config, quick, examination, sealed }) {
-    const { file, hotJournal, structure, seals } = examination
+  database_integrity({ config, quick, examination, memory, sealed }) {
+    const { file, hotJournal, heldMs, structure, seals, candles } = examination
+    const judged = () => {
+      if (memory === undefined) return { unknown: 'the history, which has the seals, cannot be read' }
+      if (!('broken' in seals)) return seals
+      return { symbols: sealed, verified: seals.verified.size, broken: seals.broken }
+    }
     return judgeIntegrity({
       database: config.paths.database,
       file,
       quick,
+      interval: config.sync.interval,
+      hasCandles: 'symbols' in candles && candles.symbols.length > 0,
+      heldMs,
       hotJournal,
       sqlite: structure,
-      seals:
-        'broken' in seals
-          ? { symbols: sealed, verified: seals.verified.length, broken: seals.broken }
-          : seals,
+      seals: judged(),
     })
   },
   database_size({ config, now, examination, memory }) {
     const { health, paths } = config
+    const { file } = examination
     return judgeSize(
       {
         now,
         database: paths.database,
         size: examination.size,
-        disks: disksOf([dirname(paths.database), paths.state, paths.logs]),
+        disks: disksOf([
+          { folder: dirname(paths.database), forCopies: true },
+          { folder: paths.state, forCopies: 'journalMode' in file && file.journalMode === 'rollback' },
+          { folder: paths.logs, forCopies: false },
+        ]),
         earlier: memory?.sizes ?? [],
       },
       {
@@ -107,9 +123,9 @@ const checks: Record<CheckName, (context: CheckContext) => CheckResult> = {
   },
   recent_activity({ config, now, memory }) {
     if (memory === undefined) return noHistory('recent_activity')
-    const { newestRuns, endedRuns } = memory
+    const { newestRuns, endedRuns, holder } = memory
     return judgeActivity(
-      { now, newest: newestRuns, ended: endedRuns },
+      { now, newest: newestRuns, ended: endedRuns, holder },
       {
         syncDueAt: lastTimeOfDay(config.schedule.daily_sync, now),
         syncMinutes: config.sync.timeout_minutes,
@@ -126,18 +142,44 @@ export function lastTimeOfDay(time: string, now: number): number {
   return today <= now ? today : today - day
 }
 
+/**
+ * How old data may be. Where the sync is due in the middle of a candle, the newest closed one is older than the sync:
+ * the limit is never less than what all is well with.
+ */
+function ageLimits({ health, schedule, sync }: Config, step: number) {
+  const syncMs = sync.timeout_minutes * minute
+  const maxSyncAgeMs = Math.max(health.max_data_age_hours * hour, day + syncMs)
+  const intoCandle = lastTimeOfDay(schedule.daily_sync, 2 * day) % step
+  return {
+    maxSyncAgeMs,
+    maxCandleAgeMs: Math.max(maxSyncAgeMs, day + intoCandle + syncMs),
+    syncMinutes: sync.timeout_minutes,
+  }
+}
+
+/** Whether a sync was under way at `now`, when the check began, or has begun since. */
+function wasSyncing({ newestRuns, endedRuns }: Memory, now: number): boolean {
+  const going = newestRuns.some(
+    ({ job, outcome, alive }) => job === 'daily_sync' && outcome === 'running' && alive,
+  )
+  return going || endedRuns.some(({ job, finishedAt }) => job === 'daily_sync' && (finishedAt ?? 0) >= now)
+}
+
 function expectedSymbols({ sync }: Config, memory: Memory | undefined) {
   const untradable = sync.symbols.filter(symbol => memory?.untradable.includes(symbol))
   return { expected: sync.symbols.filter(symbol => !untradable.includes(symbol)), untradable }
 }
 
 /** The file systems of some folders, each once. */
-function disksOf(folders: string[]): DiskFacts[] {
+function disksOf(folders: { folder: string; forCopies: boolean }[]): DiskFacts[] {
   const disks = new Map<number, DiskFacts>()
-  for (const path of folders.map(nearestFolder)) {
+  for (const { folder, forCopies } of folders) {
+    const path = nearestFolder(folder)
     const { dev } = statSync(path)
     const { bavail, blocks, bsize } = statfsSync(path)
-    if (!disks.has(dev)) disks.set(dev, { path, free: bavail * bsize, total: blocks * bsize })
+    const known = disks.get(dev)
+    if (known === undefined) disks.set(dev, { path, free: bavail * bsize, total: blocks * bsize, forCopies })
+    else known.forCopies ||= forCopies
   }
   return [...disks.values()]
 }

@@ -11,8 +11,8 @@ export type FreshnessFacts = {
   lastSync: LastSync | undefined
   /** Symbols that are expected, each with its newest closed candle. */
   symbols: { symbol: string; last: number }[]
-  /** Rows off the grid of the interval, and rows of candles that cannot have closed yet, by symbol. */
-  offGrid: { symbol: string; count: number }[]
+  /** Rows that no exchange would give, and rows of candles that cannot have closed yet, by symbol. */
+  misplaced: { symbol: string; count: number }[]
   unclosed: { symbol: string; count: number; latest: number | null }[]
 }
 
@@ -20,10 +20,7 @@ export type FreshnessFacts = {
  * [1/6] How old the data is: the last sync that counts, and when the newest candle closed. A candle that cannot be
  * there yet, or that no exchange would give, is a fault and no sign of freshness.
  */
-export function judgeFreshness(
-  facts: FreshnessFacts,
-  limits: { maxAgeHours: number; syncMinutes: number },
-): CheckResult {
+export function judgeFreshness(facts: FreshnessFacts, limits: Limits): CheckResult {
   const { now, interval, lastSync, symbols, database } = facts
   const closes = symbols.map(({ last }) => last + interval.step)
   const newest = closes.length === 0 ? undefined : Math.max(...closes)
@@ -31,7 +28,7 @@ export function judgeFreshness(
   const findings: Finding[] = [
     ...ageOfSync(now, lastSync, limits),
     ...ageOfCandles(now, newest, lastSync, facts, limits),
-    ...misplaced(facts, `sqlite3 -readonly ${quote(database)}`),
+    ...judgeRows(facts, `sqlite3 -readonly ${quote(database)}`),
   ]
   const sync = lastSync === undefined ? 'never' : `${formatDuration(now - lastSync.endedAt)} ago`
   const candle = newest === undefined ? 'none' : `${formatDuration(now - newest)} ago`
@@ -44,18 +41,25 @@ export function judgeFreshness(
   })
 }
 
-type Limits = { maxAgeHours: number; syncMinutes: number }
+type Limits = {
+  /** Of the last sync. */
+  maxSyncAgeMs: number
+  /** Of the newest candle: also what is left of a candle when the sync is due counts. */
+  maxCandleAgeMs: number
+  syncMinutes: number
+}
 
 function ageOfSync(
   now: number,
   lastSync: LastSync | undefined,
-  { maxAgeHours, syncMinutes }: Limits,
+  { maxSyncAgeMs, syncMinutes }: Limits,
 ): Finding[] {
   const advice = command('daily_candle_sync')
-  if (lastSync === undefined) return [{ status: 'critical', line: 'no sync has ever gone through', advice }]
+  if (lastSync === undefined)
+    return [{ status: 'critical', line: 'the history knows of no sync that counts', advice }]
   const age = now - lastSync.endedAt
   const line = `the last sync that counts was ${formatDuration(age)} ago`
-  if (age > maxAgeHours * hour) return [{ status: 'critical', line, advice }]
+  if (age > maxSyncAgeMs) return [{ status: 'critical', line, advice }]
   // a day, and what a sync may take
   if (age > 24 * hour + syncMinutes * 60_000) return [{ status: 'warning', line, advice }]
   return []
@@ -66,13 +70,13 @@ function ageOfCandles(
   newest: number | undefined,
   lastSync: LastSync | undefined,
   { interval }: FreshnessFacts,
-  { maxAgeHours }: Limits,
+  { maxCandleAgeMs }: Limits,
 ): Finding[] {
   const advice = command('daily_candle_sync')
   if (newest === undefined)
     return [{ status: 'critical', line: `no candle of an expected symbol is in ${interval.table}`, advice }]
   const findings: Finding[] = []
-  if (now - newest > maxAgeHours * hour) {
+  if (now - newest > maxCandleAgeMs) {
     const line = `the newest candle closed ${formatDuration(now - newest)} ago, ${formatTime(newest)}`
     findings.push({ status: 'critical', line, advice })
   }
@@ -84,7 +88,7 @@ function ageOfCandles(
   return findings
 }
 
-function misplaced({ interval, offGrid, unclosed, now }: FreshnessFacts, sqlite: string): Finding[] {
+function judgeRows({ interval, misplaced, unclosed, now }: FreshnessFacts, sqlite: string): Finding[] {
   const findings: Finding[] = []
   const { table, step } = interval
   const [first] = unclosed
@@ -96,10 +100,10 @@ function misplaced({ interval, offGrid, unclosed, now }: FreshnessFacts, sqlite:
     const advice = `${sqlite} "SELECT * FROM ${table} WHERE timestamp > ${lastClosed}"`
     findings.push({ status: 'critical', line, advice })
   }
-  if (offGrid.length > 0) {
-    const total = offGrid.reduce((sum, entry) => sum + entry.count, 0)
-    const line = `${count(total, 'row')} off the grid of the interval: ${some(offGrid.map(({ symbol }) => symbol))}`
-    const advice = `${sqlite} "SELECT * FROM ${table} WHERE timestamp % ${step} <> 0"`
+  if (misplaced.length > 0) {
+    const total = misplaced.reduce((sum, entry) => sum + entry.count, 0)
+    const line = `${count(total, 'row')} off the grid of the interval, or without a name: ${some(misplaced.map(({ symbol }) => symbol))}`
+    const advice = `${sqlite} "SELECT * FROM ${table} WHERE timestamp % ${step} <> 0 OR typeof(symbol) <> 'text'"`
     findings.push({ status: 'warning', line, advice })
   }
   return findings

@@ -12,16 +12,23 @@ type SqliteVerdict = {
 
 /** What the seals said of the stored candles. */
 type SealVerdict = {
+  /** How many there are, each of a symbol and interval. */
   symbols: number
-  /** Symbols whose months were all compared in this run. */
+  /** Those whose months were all compared in this run. */
   verified: number
-  broken: { symbol: string; month: string }[]
+  broken: { interval: string; symbol: string; month: string }[]
 }
 
 export type IntegrityFacts = {
   database: string
   file: FileFacts
   quick: boolean
+  /** The interval that is configured. */
+  interval: string
+  /** Whether candles are stored that should be sealed. */
+  hasCandles: boolean
+  /** For how long writers had to wait while the database was copied. */
+  heldMs: number | undefined
   /** A transaction that was cut off and nobody has rolled back. */
   hotJournal: boolean
   sqlite: SqliteVerdict | { unknown: string } | { damaged: string }
@@ -34,7 +41,7 @@ export function judgeIntegrity(facts: IntegrityFacts): CheckResult {
   const inside = [
     ...(facts.hotJournal ? [hotJournalFound(database)] : []),
     ...judgeSqlite(sqlite, database),
-    ...judgeSeals(seals),
+    ...judgeSeals(facts),
   ]
   const findings = [...judgeFile(file, database), ...(file.kind === 'database' ? inside : [])]
   const sealed =
@@ -49,6 +56,7 @@ export function judgeIntegrity(facts: IntegrityFacts): CheckResult {
     broken_seals: 'broken' in seals ? seals.broken : null,
     journal_mode: 'journalMode' in file ? file.journalMode : null,
     wal_bytes: 'wal' in file ? file.wal : null,
+    writers_held_ms: facts.heldMs === undefined ? 0 : Math.round(facts.heldMs),
   })
 }
 
@@ -119,22 +127,23 @@ function judgeSqlite(sqlite: IntegrityFacts['sqlite'], database: string): Findin
   return findings
 }
 
-function judgeSeals(seals: IntegrityFacts['seals']): Finding[] {
+function judgeSeals({ seals, interval, hasCandles, quick }: IntegrityFacts): Finding[] {
   if ('unknown' in seals) return [{ status: 'unknown', line: seals.unknown }]
   if ('damaged' in seals) return [{ status: 'critical', line: seals.damaged }]
-  const { broken } = seals
-  if (broken.length === 0) return []
-  const names = broken.map(({ symbol, month }) => `${symbol} ${month}`)
-  const since = broken.map(({ month }) => month).toSorted()[0]
-  const symbols = [...new Set(broken.map(({ symbol }) => symbol))]
-  const advice = command(
-    'daily_candle_sync',
-    '--symbols',
-    symbols.join(','),
-    '--since',
-    `${since}-01`,
-    '--reread',
-  )
-  const line = `stored candles are not what was stored (${count(broken.length, 'seal')} broken): ${some(names)}`
-  return [{ status: 'critical', line, advice }]
+  if (seals.symbols === 0 && hasCandles && !quick) {
+    const line = 'no stored candle has a seal: whether they are what was once stored, nobody can say'
+    return [{ status: 'unknown', line, advice: command('daily_candle_sync') }]
+  }
+  // a command for each interval, since a sync is about one
+  return [...Map.groupBy(seals.broken, entry => entry.interval)].map(([of, broken]) => {
+    const names = broken.map(({ symbol, month }) => `${symbol} ${month}`)
+    const since = broken.map(({ month }) => month).toSorted()[0]
+    const symbols = [...new Set(broken.map(({ symbol }) => symbol))]
+    const other = of === interval ? [] : ['--interval', of]
+    const range = ['--symbols', symbols.join(','), '--since', `${since}-01`, '--reread']
+    const advice = command('daily_candle_sync', ...other, ...range)
+    const which = of === interval ? '' : ` ${of}`
+    const line = `stored${which} candles are not what was stored (${count(broken.length, 'seal')} broken): ${some(names)}`
+    return { status: 'critical', line, advice }
+  })
 }

@@ -2,7 +2,13 @@ import { day, formatDuration, formatTime } from '../job/time.ts'
 import { type CheckResult, conclusion, type Finding, quote } from './check.ts'
 
 /** A file system that something is written to, in bytes. */
-export type DiskFacts = { path: string; free: number; total: number }
+export type DiskFacts = {
+  path: string
+  free: number
+  total: number
+  /** A copy of the database has to fit there, for a snapshot or a restore. */
+  forCopies: boolean
+}
 
 /** What an earlier check saw, in bytes. */
 export type EarlierSize = { at: number; used: number; diskFree: number }
@@ -69,10 +75,14 @@ function judgeDatabase(
   return findings
 }
 
-function judgeDisk({ path, free, total }: DiskFacts, used: number, { minFreeRatio }: Limits): Finding[] {
+function judgeDisk(
+  { path, free, total, forCopies }: DiskFacts,
+  used: number,
+  { minFreeRatio }: Limits,
+): Finding[] {
   const advice = `df -h ${quote(path)}`
   const line = `${formatBytes(free)} (${percent(free / total)}) free on the disk of ${path}`
-  if (free < used)
+  if (forCopies && free < used)
     return [{ status: 'critical', line: `${line}: no room for a copy of the database`, advice }]
   return free < total * minFreeRatio ? [{ status: 'warning', line, advice }] : []
 }

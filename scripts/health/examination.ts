@@ -16,7 +16,7 @@ export type ExaminationRequest = {
   /** Open time of the newest candle that can have closed. */
   lastClosed: number
   quick: boolean
-  /** The seals to compare, as they are at the moment of the call: of the symbols that are due, or `only` of these. */
+  /** The seals to compare, as they are at the moment of the call: all that are due, or `only` those of these names. */
   seals: (only?: Set<string>) => SealsOfSymbol[]
   signal: AbortSignal
   /** Before a seal that does not match is looked at again. */
@@ -32,7 +32,8 @@ export type Examination = {
   size: SizeFacts | undefined
   candles: CandleFacts | Trouble
   structure: StructureFacts | Trouble
-  seals: { broken: BrokenSeal[]; verified: string[] } | Trouble
+  /** Seals that are broken, and the names of what was found to be as sealed. */
+  seals: { broken: BrokenSeal[]; verified: Set<string> } | Trouble
 }
 
 /**
@@ -69,7 +70,7 @@ export async function examineIn(
     return { file, ...nothing, candles: trouble, structure: trouble, seals: trouble }
   }
   const [structure, contents] = await Promise.all([
-    first.ask({ task: 'structure', file: view.file, quick: request.quick }),
+    view.holdsWriters ? notChecked : first.ask({ task: 'structure', file: view.file, quick: request.quick }),
     readContents(request, second, view.file),
   ])
   const recheck = async (only: Set<string>) => {
@@ -87,6 +88,14 @@ export async function examineIn(
   }
 }
 
+const notChecked: Examined = {
+  findings: {},
+  trouble: {
+    unknown:
+      "there is no room for a copy of the database, and SQLite's check would keep its writers out for too long",
+  },
+}
+
 type Contents = Examined & { asked: string[] }
 
 async function readContents(
@@ -97,7 +106,7 @@ async function readContents(
 ): Promise<Contents> {
   const asked = seals(only)
   const examined = await examiner.ask({ task: 'contents', file, table, lastClosed, seals: asked })
-  return { ...examined, asked: asked.map(({ symbol }) => symbol) }
+  return { ...examined, asked: asked.map(({ name }) => name) }
 }
 
 const rounds = 3
@@ -115,11 +124,11 @@ async function confirmSeals(
   if (suspect === undefined) return troubleOf(contents)
   for (let round = 0; round < rounds && suspect.length > 0; round++) {
     await delay(pauseMs, undefined, { signal }).catch(() => undefined)
-    const again = await recheck(new Set(suspect.map(({ symbol }) => symbol)))
+    const again = await recheck(new Set(suspect.map(({ name }) => name)))
     suspect = again?.findings.broken ?? suspect
   }
-  const broken = new Set(suspect.map(({ symbol }) => symbol))
-  return { broken: suspect, verified: contents.asked.filter(symbol => !broken.has(symbol)) }
+  const broken = new Set(suspect.map(({ name }) => name))
+  return { broken: suspect, verified: new Set(contents.asked.filter(name => !broken.has(name))) }
 }
 
 function troubleOf({ trouble }: Examined): Trouble {

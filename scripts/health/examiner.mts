@@ -46,7 +46,7 @@ function lookInto(request: Exclude<ExaminerRequest, { task: 'copy' }>, findings:
     } else {
       findings.size = sizeOf(database)
       findings.candles = inspectCandles(database, request.table, request.lastClosed)
-      findings.broken = inspectSeals(database, request.table, request.seals)
+      findings.broken = inspectSeals(database, request.seals)
     }
   } finally {
     database.close()

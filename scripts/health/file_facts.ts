@@ -1,4 +1,5 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
+import { headOf, magic } from '../job/database_header.ts'
 import { codeOf, messageOf } from '../job/errors.ts'
 
 /** What a database file looks like from outside, without SQLite. Sizes in bytes. */
@@ -9,8 +10,6 @@ export type FileFacts =
   | { kind: 'unreadable'; why: string }
   | { kind: 'database'; bytes: number; journalMode: 'wal' | 'rollback'; wal: number; journal: number }
 
-const magic = 'SQLite format 3\0'
-
 /**
  * Looks at a file and at what lies beside it. Bytes 18 and 19 of the header are 2 in WAL mode, 1 otherwise (SQLite,
  * "Database File Format"). To be called in a process that does not have the file open through SQLite: closing it
@@ -20,12 +19,8 @@ export function lookAtFile(file: string): FileFacts {
   try {
     const bytes = statSync(file).size
     if (bytes === 0) return { kind: 'empty' }
-    const header = Buffer.alloc(100)
-    const descriptor = openSync(file, 'r')
-    const read = readSync(descriptor, header)
-    closeSync(descriptor)
-    if (read < header.length || header.toString('latin1', 0, magic.length) !== magic)
-      return { kind: 'foreign' }
+    const header = headOf(file, 100)
+    if (header.length < 100 || !header.subarray(0, magic.length).equals(magic)) return { kind: 'foreign' }
     const journalMode = header[18] === 2 ? 'wal' : 'rollback'
     return {
       kind: 'database',
@@ -46,11 +41,12 @@ function sizeOf(file: string): number {
 
 /** Size of a journal that SQLite would play back; its mode PERSIST leaves one with zeros at its beginning. */
 function journalSize(file: string): number {
-  const bytes = sizeOf(file)
-  if (bytes === 0) return 0
-  const first = Buffer.alloc(1)
-  const descriptor = openSync(file, 'r')
-  readSync(descriptor, first)
-  closeSync(descriptor)
-  return first[0] === 0 ? 0 : bytes
+  try {
+    const { size } = statSync(file)
+    return size === 0 || headOf(file, 1)[0] === 0 ? 0 : size
+  } catch (error) {
+    // a writer takes its journal away with every commit
+    if (codeOf(error) === 'ENOENT') return 0
+    throw error
+  }
 }

@@ -1,6 +1,8 @@
 import type Database from 'better-sqlite3'
 import type { History } from '../job/history.ts'
+import { type Holder, holderOf } from '../job/lock.ts'
 import { isAlive } from '../job/process.ts'
+import { day, hour } from '../job/time.ts'
 import type { BackupFacts } from './backup_status.ts'
 import type { CheckResult } from './check.ts'
 import type { LastSync } from './data_freshness.ts'
@@ -16,22 +18,28 @@ export type Memory = {
   sizes: EarlierSize[]
   newestRuns: RunFacts[]
   endedRuns: RunFacts[]
+  holder: Holder | undefined
 }
 
 /**
- * Reads what the history tells; `own` is the run that asks. What is dated after `now` is of a clock that was ahead:
- * it must not pass for news.
+ * Reads what the history tells. `own` is the run that asks, `began` when it did, before it looked at the candles: what
+ * came later is not in what it saw. What is dated after `now` is of a clock that was ahead, and must not pass for
+ * news. Syncs of some symbols only, or of another interval, do not stand for the daily one.
  */
-export function recall(history: History, own: number, now: number): Memory {
+export function recall(history: History, state: string, own: number, began: number, now: number): Memory {
+  const holder = holderOf(state, 'candles')
   return history.transact(database => ({
-    lastSync: lastSync(database, now),
-    untradable: untradable(database, now),
+    lastSync: lastSync(database, began),
+    untradable: untradable(database, began),
     backups: newestBackups(database, now),
-    sizes: earlierSizes(database),
-    newestRuns: newestRuns(database, own, now, 'TRUE'),
-    endedRuns: newestRuns(database, own, now, "outcome <> 'running'"),
+    sizes: earlierSizes(database, now),
+    newestRuns: newestRuns(database, own, now, holder, 'TRUE'),
+    endedRuns: newestRuns(database, own, now, holder, "outcome <> 'running'"),
+    holder: holder === 'nobody' ? undefined : holder,
   }))
 }
+
+const wholeSync = "job = 'daily_sync' AND coalesce(figures ->> 'everything', 1) = 1"
 
 /** A sync counts when it was about everything that is configured and enough of it is complete (`figures.counts`). */
 function lastSync(database: Database.Database, now: number): LastSync | undefined {
@@ -48,7 +56,7 @@ function untradable(database: Database.Database, now: number): string[] {
   const found = database
     .prepare(
       `SELECT figures -> 'untradable' FROM runs
-       WHERE job = 'daily_sync' AND figures -> 'untradable' IS NOT NULL AND finished_at <= ? ORDER BY started_at DESC LIMIT 1`,
+       WHERE ${wholeSync} AND figures -> 'untradable' IS NOT NULL AND finished_at <= ? ORDER BY started_at DESC LIMIT 1`,
     )
     .pluck()
     .get(now) as string | undefined
@@ -64,23 +72,39 @@ function newestBackups(database: Database.Database, now: number): BackupFacts[] 
     .all(now) as BackupFacts[]
 }
 
-function earlierSizes(database: Database.Database): EarlierSize[] {
+/** Two weeks back, one an hour: enough for a trend, however often monitoring asks. */
+function earlierSizes(database: Database.Database, now: number): EarlierSize[] {
   return database
     .prepare(
-      `SELECT checked_at AS at, figures ->> 'used_bytes' AS used, figures ->> 'disk_free_bytes' AS diskFree FROM checks
-       WHERE name = 'database_size' AND used IS NOT NULL AND diskFree IS NOT NULL ORDER BY run DESC LIMIT 500`,
+      `SELECT max(checked_at) AS at, figures ->> 'used_bytes' AS used, figures ->> 'disk_free_bytes' AS diskFree
+       FROM checks WHERE name = 'database_size' AND used IS NOT NULL AND diskFree IS NOT NULL
+         AND run >= (SELECT min(id) FROM runs WHERE started_at >= ?)
+       GROUP BY checked_at / ${hour} ORDER BY at`,
     )
-    .all() as EarlierSize[]
+    .all(now - 14 * day) as EarlierSize[]
 }
 
-function newestRuns(database: Database.Database, own: number, now: number, which: string): RunFacts[] {
+function newestRuns(
+  database: Database.Database,
+  own: number,
+  now: number,
+  holder: Holder | 'nobody' | undefined,
+  which: string,
+): RunFacts[] {
   const rows = database
     .prepare(
       `SELECT job, pid, max(started_at) AS startedAt, finished_at AS finishedAt, outcome, summary, log_file AS logFile
-       FROM runs WHERE id <> ? AND started_at <= ? AND job <> 'health_check' AND ${which} GROUP BY job ORDER BY job`,
+       FROM runs
+       WHERE id <> ? AND started_at <= ? AND job <> 'health_check' AND ${which}
+         AND (job <> 'daily_sync' OR ${wholeSync})
+       GROUP BY job ORDER BY job`,
     )
     .all(own, now) as Omit<RunFacts, 'alive'>[]
-  return rows.map(row => ({ ...row, alive: isAlive(row.pid) }))
+  return rows.map(row => {
+    const locked = row.job === 'daily_sync' && holder !== undefined
+    const alive = locked ? holder !== 'nobody' && holder.pid === row.pid : isAlive(row.pid)
+    return { ...row, alive }
+  })
 }
 
 /** Keeps what was found. */

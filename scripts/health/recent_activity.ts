@@ -1,3 +1,4 @@
+import type { Holder } from '../job/lock.ts'
 import { formatDuration, formatTime, hour, minute } from '../job/time.ts'
 import { type CheckResult, command, conclusion, type Finding, quote } from './check.ts'
 
@@ -10,7 +11,7 @@ export type RunFacts = {
   outcome: string
   summary: string | null
   logFile: string | null
-  /** Whether a process of its number is there. */
+  /** Whether it still goes on: it has its lock; where that cannot be told, its process is there. */
   alive: boolean
 }
 
@@ -19,6 +20,8 @@ export type ActivityFacts = {
   /** The newest run of each job, and its newest one that has ended: the health check's own left out. */
   newest: RunFacts[]
   ended: RunFacts[]
+  /** Who holds the lock of the jobs that write candles. */
+  holder: Holder | undefined
 }
 
 export type Schedule = {
@@ -29,11 +32,15 @@ export type Schedule = {
 }
 
 /** [6/6] Whether the jobs run when they are due, how they ended, and whether one has been at it for too long. */
-export function judgeActivity({ now, newest, ended }: ActivityFacts, schedule: Schedule): CheckResult {
+export function judgeActivity(
+  { now, newest, ended, holder }: ActivityFacts,
+  schedule: Schedule,
+): CheckResult {
   const sync = newest.find(({ job }) => job === 'daily_sync')
   const findings = [
     ...judgeSchedule(sync, now, schedule),
-    ...newest.filter(({ outcome }) => outcome === 'running').flatMap(run => judgeRunning(run, now, schedule)),
+    ...judgeLock(holder, now, schedule),
+    ...newest.filter(({ outcome, alive }) => outcome === 'running' && !alive).map(judgeDead),
     ...ended.flatMap(judgeEnded),
   ]
   const line = sync === undefined ? 'no run' : `daily_sync ran ${formatDuration(now - sync.startedAt)} ago`
@@ -64,18 +71,18 @@ function judgeSchedule(
   return []
 }
 
-function judgeRunning(
-  { job, pid, startedAt, alive }: RunFacts,
-  now: number,
-  { syncMinutes }: Schedule,
-): Finding[] {
-  const since = `the ${job} of ${formatTime(startedAt)} (pid ${pid})`
-  if (!alive)
-    return [{ status: 'warning', line: `${since} died without a word`, advice: 'dmesg | tail -n 50' }]
-  const age = now - startedAt
-  if (job !== 'daily_sync' || age <= (syncMinutes + 5) * minute) return []
-  const line = `${since} has been running for ${formatDuration(age)}, and holds its lock`
+function judgeLock(holder: Holder | undefined, now: number, { syncMinutes }: Schedule): Finding[] {
+  if (holder === undefined) return []
+  const { job, pid, since } = holder
+  const age = now - since
+  if (age <= (syncMinutes + 5) * minute) return []
+  const line = `${job} (pid ${pid}) has held its lock for ${formatDuration(age)}, no other can run`
   return [{ status: 'critical', line, advice: `ps -o pid,etime,stat,args -p ${pid}` }]
+}
+
+function judgeDead({ job, pid, startedAt }: RunFacts): Finding {
+  const line = `the ${job} of ${formatTime(startedAt)} (pid ${pid}) died without a word`
+  return { status: 'warning', line, advice: 'dmesg | tail -n 50' }
 }
 
 function judgeEnded({ job, outcome, summary, logFile, startedAt }: RunFacts): Finding[] {

@@ -1,4 +1,4 @@
-import { closeSync, constants, copyFileSync, existsSync, openSync, readSync, statSync } from 'node:fs'
+import { closeSync, constants, copyFileSync, openSync, readSync, rmSync, statSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { codeOf } from '../job/errors.ts'
@@ -22,15 +22,16 @@ const tries = 3
 export async function copySealed(file: string, target: string): Promise<SealedCopy> {
   warmUp(file)
   for (let attempt = 1; ; attempt++) {
+    // an attempt that somebody else's rollback came in the way of must leave nothing that would be played back
+    for (const suffix of ['', '-journal']) rmSync(target + suffix, { force: true })
     try {
       return { heldMs: copyUnderLock(file, target), hotJournal: false }
     } catch (error) {
-      if (codeOf(error) !== 'SQLITE_READONLY_ROLLBACK') throw error
-      // between two commits of a busy writer it can look like this for a moment
-      if (attempt >= tries && copyWithJournal(file, target)) return { heldMs: 0, hotJournal: true }
-      if (attempt >= 2 * tries) throw error
-      await delay(100)
+      if (codeOf(error) !== 'SQLITE_READONLY_ROLLBACK' || attempt >= 2 * tries) throw error
     }
+    // between two commits of a busy writer it can look like this for a moment
+    if (attempt >= tries && copyWithJournal(file, target)) return { heldMs: 0, hotJournal: true }
+    await delay(100)
   }
 }
 
@@ -64,9 +65,14 @@ function copyWithJournal(file: string, target: string): boolean {
   const state = () =>
     [file, journal].map(name => statSync(name, { bigint: true, throwIfNoEntry: false })?.mtimeNs)
   const before = state()
-  if (!existsSync(journal)) return false
-  copyFileSync(file, target, constants.COPYFILE_FICLONE)
-  copyFileSync(journal, `${target}-journal`)
+  if (before.includes(undefined)) return false
+  try {
+    copyFileSync(file, target, constants.COPYFILE_FICLONE)
+    copyFileSync(journal, `${target}-journal`)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false
+    throw error
+  }
   if (state().join() !== before.join()) return false
   const database = new Database(target)
   try {

@@ -8,7 +8,11 @@ import { codeOf, messageOf, UserError } from './errors.ts'
 import { exitStatus } from './exit_status.ts'
 
 /** The cheat sheet with its defaults filled in and its paths made absolute. */
-export type Config = CheatSheet & { file: string }
+export type Config = CheatSheet & {
+  file: string
+  /** Whether that is the file which commands take where none is named. */
+  isDefault: boolean
+}
 
 const projectRoot = resolve(import.meta.dirname, '../..')
 const defaultFile = join(projectRoot, 'conf/S2_1_CHEAT_SHEET.json')
@@ -28,7 +32,12 @@ export function loadConfig(
   if (problems.length > 0) {
     throw configError(`${file} is not valid:\n${problems.map(p => `  ${formatProblem(p)}`).join('\n')}`)
   }
-  return { ...(sheet as CheatSheet), paths: absolutePaths((sheet as CheatSheet).paths, dirname(file)), file }
+  return {
+    ...(sheet as CheatSheet),
+    paths: absolutePaths((sheet as CheatSheet).paths, dirname(file)),
+    file,
+    isDefault: file === defaultFile,
+  }
 }
 
 const matchesSchema = generatedValidator as unknown as ValidateFunction

@@ -1,6 +1,18 @@
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
+import { closeSync, openSync, readSync, statSync } from 'node:fs'
 
-const magic = Buffer.from('SQLite format 3\0')
+/** How every SQLite database begins. */
+export const magic = Buffer.from('SQLite format 3\0')
+
+/** The first bytes of a file, as many as there are. Not of a file that this process has open through SQLite. */
+export function headOf(file: string, length: number): Buffer {
+  const head = Buffer.alloc(length)
+  const descriptor = openSync(file, 'r')
+  try {
+    return head.subarray(0, readSync(descriptor, head, 0, length, 0))
+  } finally {
+    closeSync(descriptor)
+  }
+}
 
 /**
  * Whether `file` is plainly no SQLite database: it begins otherwise, or it has been cut to nothing beside a log of
@@ -11,15 +23,8 @@ const magic = Buffer.from('SQLite format 3\0')
  */
 export function isForeign(file: string): boolean {
   try {
-    const descriptor = openSync(file, 'r')
-    try {
-      if (fstatSync(descriptor).size === 0) return statSync(`${file}-wal`).size > 0
-      const head = Buffer.alloc(magic.length)
-      readSync(descriptor, head, 0, head.length, 0)
-      return !head.equals(magic)
-    } finally {
-      closeSync(descriptor)
-    }
+    const head = headOf(file, magic.length)
+    return head.length === 0 ? statSync(`${file}-wal`).size > 0 : !head.equals(magic)
   } catch {
     return false
   }

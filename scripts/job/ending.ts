@@ -10,6 +10,8 @@ export type Outcome = {
   report: string[]
   summary: string
   figures: object
+  /** What the history keeps of them, where most stands there otherwise. */
+  remembered?: object
   /** Where it says more than the outcome does. */
   exitStatus?: number
   /** What the work saw that people may have to be told, beside how the run itself went. */
@@ -23,6 +25,7 @@ export type Ending = {
   report: string[]
   summary: string
   figures: object
+  remembered?: object
   conditions: Condition[]
 }
 

@@ -63,7 +63,7 @@ export class History {
       const transaction = this.#database.transaction(() => action(this.#database))
       return this.#database.readonly ? transaction() : transaction.immediate()
     } catch (error) {
-      if (!codeOf(error).startsWith('SQLITE_') || this.#database.memory) throw error
+      if (!isUnusable(error) || this.#database.memory) throw error
       this.#database.close()
       this.#database = this.#substitute(error)
       return this.transact(action)
@@ -177,6 +177,23 @@ function inMemory(error: unknown, log: Log, what: 'read' | 'written' = 'written'
   const why = codeOf(error) || messageOf(error)
   log.warn(`the history cannot be ${what} (${why}): this run is kept in its log only`)
   return connect(':memory:')
+}
+
+/** Whether the file cannot be read or written; any other error is one of what was asked of it. */
+function isUnusable(error: unknown): boolean {
+  const codes = [
+    'CORRUPT',
+    'NOTADB',
+    'FULL',
+    'IOERR',
+    'READONLY',
+    'CANTOPEN',
+    'PERM',
+    'BUSY',
+    'LOCKED',
+    'NOLFS',
+  ]
+  return codes.some(code => codeOf(error).startsWith(`SQLITE_${code}`))
 }
 
 function isDamage(error: unknown): boolean {

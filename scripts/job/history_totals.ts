@@ -43,12 +43,17 @@ const ofSyncs: Record<string, string> = {
   [total.took]: 'sum(took)',
 }
 
-// how long a killed run took nobody knows; a clock that was set back makes no run shorter than nothing
+// how long a killed run took nobody knows; a clock that was set back makes no run shorter than nothing; a sync of some
+// symbols only does not stand for the daily one, but what Binance said to it counts
 const endedSyncs = `
   WITH ended AS MATERIALIZED (
-    SELECT outcome, CASE WHEN outcome <> 'killed' THEN max(0, finished_at - started_at) END AS took,
-      CASE WHEN json_valid(figures) THEN json_extract(figures, '$.defect', '$.rate_limit_hits') END AS pair
-    FROM runs WHERE job = 'daily_sync' AND outcome <> 'running')`
+    SELECT CASE WHEN whole THEN outcome END AS outcome,
+      CASE WHEN whole AND outcome <> 'killed' THEN max(0, finished_at - started_at) END AS took, pair
+    FROM (
+      SELECT outcome, started_at, finished_at,
+        coalesce(CASE WHEN json_valid(figures) THEN figures ->> 'everything' END, 1) AS whole,
+        CASE WHEN json_valid(figures) THEN json_extract(figures, '$.defect', '$.rate_limit_hits') END AS pair
+      FROM runs WHERE job = 'daily_sync' AND outcome <> 'running'))`
 
 /** Counted from what the history holds, and from what the runs that the retention has removed left behind. */
 export function readTotals(database: Database.Database): Totals {

@@ -31,6 +31,8 @@ export type JobDefinition<F extends Flags, W> = {
   lock: 'candles' | null
   /** Whether this run goes into the history; a look at things does not. */
   recorded: (wishes: W) => boolean
+  /** Whether this run stands for the job: one about a part of it neither alarms nor sounds the all-clear. */
+  standsForAll?: (wishes: W) => boolean
   deadlineMs?: (config: Config) => number
   /** The environment variable with the address of its dead man's switch. */
   heartbeat?: (config: Config) => string
@@ -96,8 +98,9 @@ async function runInFrame<F extends Flags, W>(
     terminal.aside(level === 'error' ? terminal.asideColour.red(text) : terminal.asideColour.yellow(text))
   })
   const history = History.open(config.paths.state, log, clock, { readOnly: !recorded })
+  const standsForAll = definition.standsForAll?.(wishes) ?? true
   const heartbeat =
-    recorded && definition.heartbeat !== undefined
+    recorded && standsForAll && definition.heartbeat !== undefined
       ? openHeartbeat(definition.heartbeat(config), log)
       : undefined
   const alerting = recorded ? definition.alerting : undefined
@@ -108,11 +111,12 @@ async function runInFrame<F extends Flags, W>(
   alerting?.observe(conditionsOfKilled(definition.name, begun), context)
 
   const record = (ending: Ending) => {
-    const { outcome, status, summary, figures, conditions } = ending
+    const { outcome, status, summary, conditions } = ending
+    const figures = { ...(ending.remembered ?? ending.figures), ...timesOf(started, clock) }
     log.info(summary, { outcome, ...figures })
     if (!recorded) return
     history.finish(begun.id, { outcome, exitStatus: status, summary, figures })
-    const own = conditionOf(definition.name, ending, 'critical')
+    const own = standsForAll ? conditionOf(definition.name, ending, 'critical') : undefined
     alerting?.observe([...(own === undefined ? [] : [own]), ...conditions], context)
     tidyHistory(context)
     writeMetrics(context)
@@ -157,18 +161,20 @@ async function runInFrame<F extends Flags, W>(
     })
   }
   stopping.end()
-  ending.figures = {
-    ...figuresSoFar(),
-    ...ending.figures,
-    started_at: new Date(started).toISOString(),
-    duration_seconds: (clock.now() - started) / 1000,
-  }
+  ending.figures = { ...figuresSoFar(), ...ending.figures, ...timesOf(started, clock) }
   record(ending)
   conclude(definition.name, ending, flags.json, terminal)
   await leave(ending, { heartbeat, alerting, context, lock })
 }
 
 const noFigures: () => object = () => ({})
+
+function timesOf(started: number, clock: Clock): object {
+  return {
+    started_at: new Date(started).toISOString(),
+    duration_seconds: (clock.now() - started) / 1000,
+  }
+}
 
 const nothingBegun: Begun = { id: 0, killed: [] }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { codeOf, UserError } from './errors.ts'
@@ -7,7 +7,7 @@ import { replaceFile } from './replace_file.ts'
 import { formatTime } from './time.ts'
 
 /** Who holds a lock: written beside it for people, never consulted to decide whether it is held. */
-type Holder = { job: string; pid: number; since: number }
+export type Holder = { job: string; pid: number; since: number }
 
 export type Lock = { release(): void }
 
@@ -55,5 +55,24 @@ function describeHolder(file: string): string {
     return `${job}, pid ${pid}, since ${formatTime(since)}`
   } catch {
     return 'it has only just started'
+  }
+}
+
+/**
+ * Who holds the lock `name` right now, by the kernel's own list (Linux, /proc/locks: nothing is touched, so nobody is
+ * turned away by the look). 'nobody'; or undefined where there is no such list.
+ */
+export function holderOf(state: string, name: string): Holder | 'nobody' | undefined {
+  const folder = join(state, 'locks')
+  try {
+    const { ino } = statSync(join(folder, `${name}.lock`))
+    const lines = readFileSync('/proc/locks', 'utf8').split('\n')
+    const line = lines.find(text => text.includes(' WRITE ') && text.includes(`:${ino} `))
+    if (line === undefined) return 'nobody'
+    const pid = Number(/ WRITE (\d+) /.exec(line)?.[1])
+    const named = JSON.parse(readFileSync(join(folder, `${name}.holder.json`), 'utf8')) as Holder
+    return named.pid === pid ? named : undefined
+  } catch {
+    return undefined
   }
 }

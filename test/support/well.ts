@@ -45,6 +45,8 @@ export async function wellWorkspaces(
   execute(original.database, `PRAGMA journal_mode = ${journalMode}; ${agentTables}`)
   const synced = await original.run('daily_candle_sync')
   if (synced.status !== 0) throw new Error(`the sync failed: ${synced.stdout}${synced.stderr}`)
+  const hourly = await original.run('daily_candle_sync', ['--interval', '1h'])
+  if (hourly.status !== 0) throw new Error(`the sync failed: ${hourly.stdout}${hourly.stderr}`)
   inHistory(original, provenBackups)
   return test => {
     const folder = temporaryFolder(test)
