@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { hostname } from 'node:os'
@@ -145,10 +145,9 @@ groups.push(
       writeFileSync(join(workspace.state, 'ops.db'), 'no history at all '.repeat(500))
       expectStatus(test, await workspace.run(sync, [], at(0)), 1)
       test.equal(services.slack.length, 1)
-      const database = new Database(join(workspace.state, 'ops.db'))
-      database.exec(`CREATE TRIGGER full BEFORE INSERT ON alert_events
-        BEGIN SELECT RAISE(ABORT, 'as if the disk were full'); END`)
-      database.close()
+      for (const suffix of ['', '-wal', '-shm'])
+        rmSync(join(workspace.state, `ops.db${suffix}`), { force: true })
+      mkdirSync(join(workspace.state, 'ops.db'))
       expectStatus(test, await workspace.run(sync, [], at(2 * day)), 1)
       test.equal(services.slack.length, 2, 'from a history in memory')
       test.same(actions(services), ['trigger', 'trigger'])
