@@ -8,7 +8,15 @@ import { isSafeAddress } from '../scripts/alerts/post.ts'
 import { type ChannelName, type Routes, route } from '../scripts/alerts/routing.ts'
 import { slackMessage } from '../scripts/alerts/slack.ts'
 import { smtpServer } from '../scripts/alerts/smtp.ts'
-import { type Announcement, type Pace, type State, see, settle, wellSince } from '../scripts/alerts/states.ts'
+import {
+  type Announcement,
+  doubt,
+  type Pace,
+  type State,
+  see,
+  settle,
+  wellSince,
+} from '../scripts/alerts/states.ts'
 import { linesOf } from '../scripts/alerts/text.ts'
 import { hour, minute } from '../scripts/job/time.ts'
 import { pagerdutyFaults, slackFaults } from './support/alerts/payloads.ts'
@@ -20,13 +28,19 @@ t.comment(`FC_SEED=${seed}`)
 const pace: Pace = { settleMs: 15 * minute, repeatMs: 24 * hour }
 const levels: Level[] = ['ok', 'info', 'warning', 'critical']
 
-/** Something that happens: a condition is seen at a level, or a run passes that does not look at it. */
-type Moment = { afterMs: number; level: Level | undefined }
+/** Something that happens: a condition is seen at a level or cannot be seen, or a run passes that does not look. */
+type Moment = { afterMs: number; level: Level | undefined; unsure?: boolean }
 
-const moments = (after: fc.Arbitrary<number>) =>
-  fc.array(fc.record({ afterMs: after, level: fc.option(fc.constantFrom(...levels), { nil: undefined }) }), {
-    maxLength: 60,
-  })
+const moments = (afterMs: fc.Arbitrary<number>) => {
+  const level = fc.option(fc.constantFrom(...levels), { nil: undefined })
+  const unsure = fc.constant(true)
+  const unseen = fc.record({ afterMs, level: fc.constantFrom<Level>('info', 'warning', 'critical'), unsure })
+  const moment = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ afterMs, level }) },
+    { weight: 1, arbitrary: unseen },
+  )
+  return fc.array<Moment>(moment, { maxLength: 60 })
+}
 const usualWaits = fc.oneof(
   fc.integer({ min: 0, max: 20 }).map(minutes => minutes * minute),
   fc.integer({ min: 0, max: 30 }).map(hours => hours * hour),
@@ -39,9 +53,10 @@ function live(course: Moment[], given: Pace, start = 0): { told: Told[]; state: 
   let now = start
   let state = wellSince(now)
   const told: Told[] = []
-  for (const { afterMs, level } of course) {
+  for (const { afterMs, level, unsure = false } of course) {
     now += afterMs
-    const step = level === undefined ? settle(state, now, given) : see(state, level, now, given)
+    const look = unsure ? doubt : see
+    const step = level === undefined ? settle(state, now, given) : look(state, level, now, given)
     state = step.state
     told.push(...step.announcements.map(announcement => ({ ...announcement, at: now })))
   }
@@ -72,10 +87,11 @@ function retell(course: Moment[], given: Pace): Pick<Told, 'kind' | 'level' | 'a
     if (better !== undefined && now - better.at >= given.settleMs)
       tell(level === 'ok' ? 'recovered' : 'eased', level)
   }
-  for (const { afterMs, level } of course) {
+  for (const { afterMs, level: found, unsure = false } of course) {
     now += afterMs
-    tellBetter()
-    if (level === undefined) continue
+    if (!unsure) tellBetter()
+    if (found === undefined) continue
+    const level: Level = unsure && isWorse(announced, found) ? announced : found
     seen.push({ level, at: now })
     const last = told.at(-1)?.at ?? 0
     if (isWorse(level, announced)) tell(announced === 'ok' ? 'triggered' : 'worsened', level)
@@ -145,6 +161,41 @@ await t.test('what people are told of a condition', async group => {
       runs(1000),
     )
     test.pass('a settle time after the last look, what was announced is what was seen')
+  })
+
+  await group.test('is never an all-clear by somebody who could not look', async test => {
+    check(
+      fc.property(moments(usualWaits), course => {
+        let [surelySeen, now] = [0, 0]
+        for (const [i, { afterMs, level, unsure = false }] of course.entries()) {
+          now += afterMs
+          const before = live(course.slice(0, i), pace)
+          const { told, state } = live(course.slice(0, i + 1), pace)
+          const better = told.slice(before.told.length).some(({ kind }) => /recovered|eased/.test(kind))
+          if (unsure && (better || isWorse(before.state.current, state.current))) return false
+          // a settle time of sure looks comes before each
+          if (better && now - surelySeen < pace.settleMs) return false
+          if (unsure) surelySeen = Number.POSITIVE_INFINITY
+          else if (level !== undefined) surelySeen = Math.min(surelySeen, now)
+        }
+        return true
+      }),
+      runs(300),
+    )
+    const at = (minutes: number, level: Level | undefined, unsure = false): Moment => {
+      return { afterMs: minutes * minute, level, unsure }
+    }
+    const kinds = (...course: Moment[]) =>
+      live(course, pace).told.map(({ kind, level }) => `${kind} ${level}`)
+    const critical = at(1, 'critical')
+    const unknown = at(20, 'warning', true)
+    const none = at(20, undefined)
+    test.same(kinds(critical, unknown, unknown, none), ['triggered critical'])
+    test.same(kinds(critical, at(1, 'ok'), unknown, none), ['triggered critical'], 'nor is one in time')
+    test.same(kinds(critical, at(1, 'warning'), at(1, 'warning', true), none), ['triggered critical'])
+    test.same(kinds(critical, unknown, at(1, 'ok'), none), ['triggered critical', 'recovered ok'])
+    test.same(kinds(unknown, unknown, at(1, 'ok'), none), ['triggered warning', 'recovered ok'])
+    test.same(kinds(critical, at(25 * 60, 'warning', true)), ['triggered critical', 'repeated critical'])
   })
 
   await group.test('is repeated after a day, and a new alert after a day of being well', async test => {

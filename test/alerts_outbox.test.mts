@@ -75,6 +75,56 @@ await t.test('a change for the worse is told, a change for the better resolves t
   test.same(actions(services), ['trigger', 'resolve'])
 })
 
+await t.test('what cannot be looked at any more is as bad as it was', async test => {
+  const { services, at, see, deliver, context } = await setUp(test)
+  const unknown = { unsure: true, title: 'nobody could look', details: ['the disk is gone'] }
+  const state = () =>
+    context.history.transact(database =>
+      database.prepare('SELECT current, lower_since, title, details FROM alert_states').get(),
+    )
+  see('critical', { details: ['3 rows lack'] })
+  await deliver()
+  for (const minutes of [5, 25, 45]) {
+    at(minutes)
+    see('warning', unknown)
+    await deliver()
+  }
+  test.same(headlines(services), ['🔴 CRITICAL: it is critical'])
+  test.same(actions(services), ['trigger'], 'its incident stays open')
+  const details = '["3 rows lack"]'
+  test.same(state(), { current: 'critical', lower_since: null, title: 'it is critical', details })
+  at(day + 1)
+  see('warning', unknown)
+  await deliver()
+  test.equal(headlines(services)[1], '🔴 STILL CRITICAL: it is critical')
+
+  at(day + 5)
+  see('ok')
+  at(day + 25)
+  see('warning', unknown)
+  await deliver()
+  at(day + 45)
+  await deliver()
+  test.equal(services.slack.length, 2, 'a recovery that nobody could see the end of is none')
+  at(2 * day + 45)
+  see('warning', unknown)
+  await deliver()
+  test.match(
+    shownBySlack(services.slack[2] as never),
+    /STILL CRITICAL: it is critical\n(.*\n)*nobody could look\nthe disk is gone/,
+  )
+  test.same(actions(services), ['trigger', 'trigger', 'trigger'])
+
+  at(2 * day + 50)
+  see('ok')
+  at(2 * day + 70)
+  await deliver()
+  test.equal(headlines(services)[3], '✅ RECOVERED: all is well')
+  see('warning', unknown)
+  await deliver()
+  test.equal(headlines(services)[4], '🟠 WARNING: nobody could look', 'what was well may be anything')
+})
+
 await t.test('what stays bad is told again after a day, not before', async test => {
   const { services, at, see, deliver } = await setUp(test)
   for (let hours = 0; hours <= 49; hours++) {
@@ -236,6 +286,7 @@ const happenings = fc.array(
       key: fc.constantFrom('health:a', 'health:b', 'job:c'),
       level: fc.constantFrom<Condition['severity']>('ok', 'ok', 'info', 'warning', 'critical', 'critical'),
     }),
+    fc.record({ kind: fc.constant('doubt' as const), key: fc.constantFrom('health:a', 'health:b', 'job:c') }),
     fc.record({ kind: fc.constant('wait' as const), minutes: fc.constantFrom(1, 10, 20, 90, 30 * 60, -40) }),
     fc.record({ kind: fc.constant('deliver' as const) }),
     fc.record({
@@ -264,6 +315,10 @@ await t.test('in the end everybody knows how things are, whatever was lost on th
         if (happening.kind === 'see') {
           levels.set(happening.key, happening.level)
           see(happening.level, { key: happening.key, title: `${happening.key} ${happening.level}` })
+        } else if (happening.kind === 'doubt') {
+          // it may be anything; what is seen of it later counts again
+          levels.delete(happening.key)
+          see('warning', { key: happening.key, title: `${happening.key} warning`, unsure: true })
         } else if (happening.kind === 'wait') at((minutes += happening.minutes))
         else if (happening.kind === 'deliver') await deliver()
         else services.script[happening.channel] = happening.answers
@@ -336,16 +391,19 @@ await t.test('nothing that goes wrong with the history or the settings reaches t
   context.history.transact(database => database.exec('DROP TABLE alert_events'))
   see('critical')
   await deliver()
-  test.match(warnings[0], /^the history cannot be written \(SQLITE_ERROR\)/)
-  test.equal(services.slack.length, 1, 'it is told all the same')
+  test.match(warnings, [
+    /^alerts could not be put down: SQLITE_ERROR/,
+    /^alerts could not be delivered: SQLITE_ERROR/,
+  ])
 
   context.history.close()
   see('critical')
   await deliver()
-  test.match(warnings.slice(1), [
+  test.match(warnings.slice(2), [
     /^alerts could not be put down: TypeError/,
     /^alerts could not be delivered: TypeError/,
   ])
+  test.equal(services.slack.length, 0)
   const [conditions, without]: [Condition[], Alerting] = [[], alerting]
   without.observe(conditions, context)
   test.equal(new Database(join(workspace.state, 'ops.db')).pragma('integrity_check', { simple: true }), 'ok')

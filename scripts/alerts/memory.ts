@@ -1,8 +1,8 @@
 import type Database from 'better-sqlite3'
 import type { Condition } from '../job/alerting.ts'
-import type { Level } from './levels.ts'
+import { isWorse, type Level } from './levels.ts'
 import { type ChannelName, type Routes, route } from './routing.ts'
-import { type Pace, type State, type Step, see, settle, wellSince } from './states.ts'
+import { doubt, type Pace, type State, type Step, see, settle, wellSince } from './states.ts'
 import { linesOf, oneLine, within } from './text.ts'
 
 type Db = Database.Database
@@ -10,11 +10,11 @@ type Db = Database.Database
 /** How fast things are said, and to whom. */
 export type Manner = { pace: Pace; routes: Routes }
 
+type Words = Pick<Condition, 'title' | 'details'>
+
 /** A condition as it is remembered in the history. */
-type Remembered = {
+type Remembered = Words & {
   state: State
-  title: string
-  details: string[]
   /** What was wrong when people were last told of something bad. */
   alert: string | null
   told: ChannelName[]
@@ -25,14 +25,17 @@ const most = { title: 500, lines: 100, line: 2000 }
 
 /** Takes note of what was just seen, and puts down what people have to be told of it. */
 export function remember(database: Db, conditions: Condition[], now: number, manner: Manner): void {
-  for (const { key, severity, title, details } of conditions) {
+  for (const condition of conditions) {
+    const { key, severity, unsure = false } = condition
     const before = recall(database, key)
-    const seen = {
-      title: within(most.title, oneLine(title)),
-      details: linesOf(details, most.lines).map(line => within(most.line, line)),
-      seenAt: now,
-    }
+    const seen = { ...wordsOf(condition), seenAt: now }
     const { state, alert, told } = before ?? { state: wellSince(now), alert: null, told: [] }
+    if (unsure) {
+      const words = before !== undefined && isWorse(state.announced, severity) ? inDoubt(before, seen) : seen
+      const step = doubt(state, severity, now, manner.pace)
+      keep(database, key, step, { ...words, seenAt: now, alert, told, manner, now })
+      continue
+    }
     // what has settled in the meantime is told as it was, before what is seen now
     const settled = keep(database, key, settle(state, now, manner.pace), {
       ...(before ?? seen),
@@ -43,6 +46,21 @@ export function remember(database: Db, conditions: Condition[], now: number, man
     })
     keep(database, key, see(settled.state, severity, now, manner.pace), { ...seen, ...settled, manner, now })
   }
+}
+
+/** What is said of a condition, and no more of it than anybody would read. */
+function wordsOf({ title, details }: Words): Words {
+  return {
+    title: within(most.title, oneLine(title)),
+    details: linesOf(details, most.lines).map(line => within(most.line, line)),
+  }
+}
+
+/** What is said of a condition that was bad before and of which nobody knows any more: what was wrong with it. */
+function inDoubt({ state, alert, title, details }: Remembered, seen: Words): Words {
+  if (state.current === state.announced) return { title, details }
+  // it has been better since, and what was said then would be no alert
+  return wordsOf({ title: alert ?? title, details: [seen.title, ...seen.details] })
 }
 
 /** Puts down recoveries that have settled while nobody looked. */

@@ -1,8 +1,8 @@
-import { isWorse, type Level } from './levels.ts'
+import { isWorse, type Level, worstOf } from './levels.ts'
 
 /** What is remembered of a condition. All times are milliseconds since the epoch. */
 export type State = {
-  /** How it was when it was last looked at. */
+  /** How it is, as far as anybody knows. */
   current: Level
   /** What people were last told; `ok` where they were told nothing. */
   announced: Level
@@ -35,7 +35,19 @@ export function wellSince(now: number): State {
  */
 export function see(before: State, level: Level, now: number, pace: Pace): Step {
   // a recovery whose time came while nobody looked comes first: what follows is a new alert
-  const { state, announcements } = settle(before, now, pace)
+  return take(settle(before, now, pace), level, now, pace)
+}
+
+/**
+ * What becomes of a condition that could not be looked at, which is as bad as `level`. It is still as bad as announced:
+ * a doubt is no all-clear, it begins no recovery and ends one that has begun to settle.
+ */
+export function doubt(before: State, level: Level, now: number, pace: Pace): Step {
+  const state = notAheadOf(now, before)
+  return take({ state, announcements: [] }, worstOf([state.announced, level]), now, pace)
+}
+
+function take({ state, announcements }: Step, level: Level, now: number, pace: Pace): Step {
   const { announced, current } = state
   if (isWorse(level, announced)) {
     const kind = announced === 'ok' ? 'triggered' : 'worsened'
