@@ -1,3 +1,4 @@
+import { readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import * as fc from 'fast-check'
@@ -8,6 +9,7 @@ import { History } from '../scripts/job/history.ts'
 import { type AlertsHere, alertsHere } from './support/alerts/here.ts'
 import { type Answer, type Services, shownBySlack, startServices } from './support/alerts/services.ts'
 import { checkAsync, runs, seed } from './support/properties.ts'
+import { temporaryFolder } from './support/workspace.ts'
 
 const down = { status: 500, text: 'rollup_error' }
 const day = 24 * 60
@@ -407,6 +409,94 @@ await t.test('nothing that goes wrong with the history or the settings reaches t
   const [conditions, without]: [Condition[], Alerting] = [[], alerting]
   without.observe(conditions, context)
   test.equal(new Database(join(workspace.state, 'ops.db')).pragma('integrity_check', { simple: true }), 'ok')
+})
+
+await t.test('without a history', async group => {
+  /** Runs whose history cannot be opened: none of them knows of another. What they leave goes into `stamps`. */
+  async function setUpWithout(test: Test) {
+    const here = await setUp(test)
+    const { context, workspace, see, deliver } = here
+    const before = process.env.TMPDIR
+    const stamps = temporaryFolder(test)
+    process.env.TMPDIR = stamps
+    test.teardown(() => {
+      if (before === undefined) delete process.env.TMPDIR
+      else process.env.TMPDIR = before
+    })
+    context.history.close()
+    rmSync(workspace.state, { recursive: true })
+    writeFileSync(workspace.state, 'in the way')
+    const run = async (...seen: Parameters<typeof see>) => {
+      context.history = History.open(workspace.state, context.log, context.clock)
+      see(...seen)
+      await deliver()
+      context.history.close()
+    }
+    const age = (hours: number) => {
+      const time = Date.now() / 1000 - hours * 3600
+      for (const name of readdirSync(stamps)) utimesSync(join(stamps, name), time, time)
+    }
+    return { ...here, run, age, stamps }
+  }
+
+  await group.test('an alert is told once a day, not by each run', async test => {
+    const { services, run, age, stamps, warnings } = await setUpWithout(test)
+    for (let n = 0; n < 5; n++) await run('critical')
+    test.match(warnings[0], /^the history cannot be written/)
+    test.same(headlines(services), ['🔴 CRITICAL: it is critical'])
+    test.same(actions(services), ['trigger'])
+    const [name, ...others] = readdirSync(stamps)
+    test.match(name, /^candlekeep-alert-[0-9a-f]{32}$/)
+    test.same(others, [])
+
+    await run('ok')
+    test.equal(services.slack.length, 1, 'nobody knows of anything that is well again')
+    await run('warning')
+    await run('critical', { key: 'health:other' })
+    test.same(headlines(services).slice(1), ['🟠 WARNING: it is warning', '🔴 CRITICAL: it is critical'])
+    age(23)
+    await run('critical')
+    test.equal(services.slack.length, 3)
+    age(24)
+    await run('critical')
+    await run('critical')
+    test.equal(services.slack.length, 4, 'after a day it is told again, and the stamp is new')
+    age(-1)
+    await run('critical')
+    test.equal(services.slack.length, 5, 'a stamp of tomorrow counts for nothing')
+  })
+
+  await group.test('what has not arrived is told by the next run', async test => {
+    const { services, run, stamps } = await setUpWithout(test)
+    services.script.slack = [{ status: 404 }]
+    services.script.pagerduty = [{ status: 400 }]
+    await run('critical')
+    test.same(readdirSync(stamps), [])
+    await run('critical')
+    await run('critical')
+    test.same([services.slack.length, services.pagerduty.length], [1, 1])
+  })
+
+  await group.test('no link or file of somebody else keeps an alert back', async test => {
+    const { services, run, stamps } = await setUpWithout(test)
+    await run('critical')
+    const [name] = readdirSync(stamps) as [string]
+    const stamp = join(stamps, name)
+    const elsewhere = temporaryFolder(test)
+    rmSync(stamp, { recursive: true })
+    symlinkSync(elsewhere, stamp)
+    await run('critical')
+    test.equal(services.slack.length, 2)
+    rmSync(stamp)
+    symlinkSync(join(elsewhere, 'new'), stamp)
+    await run('critical')
+    test.equal(services.slack.length, 3)
+    test.same(readdirSync(elsewhere), [], 'and nothing is made where it leads')
+    process.env.TMPDIR = join(stamps, 'absent')
+    await run('critical')
+    await run('critical')
+    test.equal(services.slack.length, 5, 'where no stamp can be made it is told all the same')
+  })
 })
 
 await t.test('what is over is forgotten after 400 days', async test => {

@@ -6,6 +6,7 @@ import { describeDefect } from './defect.ts'
 import { deliverDue, openBudget } from './delivery.ts'
 import { type Manner, remember, rememberSettled } from './memory.ts'
 import { routesOf } from './routing.ts'
+import { stampSent, withoutStamp } from './stamps.ts'
 
 const deliverer = fileURLToPath(new URL('./deliver.mts', import.meta.url))
 
@@ -15,7 +16,11 @@ export const alerting: Alerting = {
     if (conditions.length === 0) return
     try {
       const { config, history, clock } = context
-      history.transact(database => remember(database, conditions, clock.now(), mannerOf(config)))
+      history.transact(database => {
+        // it may be lost just now
+        const news = history.lost ? withoutStamp(conditions, config) : conditions
+        remember(database, news, clock.now(), mannerOf(config))
+      })
     } catch (error) {
       context.log.warn(`alerts could not be put down: ${describeDefect(error)}`)
     }
@@ -26,6 +31,7 @@ export const alerting: Alerting = {
       const { config, history, clock } = context
       history.transact(database => rememberSettled(database, clock.now(), mannerOf(config)))
       await deliverDue(context, openBudget())
+      if (history.lost) stampSent(history, config)
     } catch (error) {
       context.log.warn(`alerts could not be delivered: ${describeDefect(error)}`)
     }
