@@ -222,12 +222,46 @@ await t.test('a channel that stays down is tried after a minute, two, four … a
     if (services.tries.slack > before) tried.push(minutes)
   }
   test.same(tried, [0, 1, 3, 7, 15, 31, 63, 123, 183, 243])
+})
+
+await t.test('a channel that has been down for a week is told of nothing that is as old', async test => {
+  const { services, at, see, deliver, warnings } = await setUp(test)
+  services.script.slack = Array.from({ length: 10_000 }, () => ({ status: 404 }))
+  see('warning')
+  let minutes = 0
+  const givenUp = () => warnings.find(text => text.includes('given up'))
+  for (; givenUp() === undefined && minutes < 9 * day; minutes += 30) {
+    if (minutes % 60 === 30) see('warning', { key: `health:${minutes}` })
+    at(minutes)
+    await deliver()
+  }
+  test.ok(minutes > 7 * day && minutes < 7.5 * day, `it took ${minutes / day} days`)
+  test.match(givenUp(), /^\d+ alerts are given up: slack has been down for a week$/)
+  services.script.slack = []
+  at(minutes + 60)
+  await deliver()
+  test.match(shownBySlack(services.slack[0] as never), /16\d alerts/, 'what is newer is')
+})
+
+await t.test('an alert outlives a week in which the host was off', async test => {
+  const { services, at, see, deliver, warnings } = await setUp(test)
+  services.script.slack = Array.from({ length: 181 }, () => ({ status: 404 }))
+  // however often news was tried in the hours before
+  for (let minutes = 0; minutes < 180; minutes++) {
+    at(minutes)
+    see('warning', { key: `health:${minutes}` })
+    await deliver()
+  }
+  const before = services.tries.slack
   at(8 * day)
   await deliver()
-  test.equal(warnings.at(-1), '1 alert is given up: slack has been down for a week')
-  at(9 * day)
+  test.equal(services.tries.slack, before + 1)
+  test.match(warnings.at(-1), /^slack is down: .*; 180 alerts are kept for a later run$/)
+  test.notOk(warnings.some(text => text.includes('given up')))
+  services.script.slack = []
+  at(8 * day + 60)
   await deliver()
-  test.equal(services.tries.slack, 4 * (tried.length + 1), 'and not tried again')
+  test.match(shownBySlack(services.slack[0] as never), '180 alerts')
 })
 
 await t.test('PagerDuty need not hear of the end of what it has not heard of', async test => {

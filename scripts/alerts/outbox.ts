@@ -11,6 +11,8 @@ const claimMs = 2 * minute
 const firstWaitMs = minute
 const longestWaitMs = hour
 const giveUpAfterMs = 7 * day
+/** So many waits in a row, of 1, 2, 4, 8, 16, 32 minutes and then an hour each, add up to a week. */
+const giveUpAfterFailures = 174
 const skipAfterMs = day
 const forgetAfterMs = 400 * day
 
@@ -54,7 +56,8 @@ export function recordSent(database: Db, channel: ChannelName, events: number[],
 
 /**
  * Gives the channel back. After a failure what has not arrived stays due: the channel is tried again after a minute,
- * two, four … an hour. Returns how many were given up, having failed for a week.
+ * two, four … an hour. Returns how many were given up, which is what is a week old once the channel has failed for a
+ * week. That is counted in tries and not by the clock: a host that was off has tried nothing meanwhile.
  */
 export function release(
   database: Db,
@@ -62,16 +65,18 @@ export function release(
   failed: boolean,
   now: number,
 ): number {
-  const row = channelRow(database, channel)
-  const failures = failed ? (row?.failures ?? 0) + 1 : 0
-  const retryAt = failed ? now + waitAfter(failures) : null
+  const { failures: before = 0, retry_at = null } = channelRow(database, channel) ?? {}
+  // news that was tried before its time is no further wait
+  const isEarly = liesAhead(retry_at, now, longestWaitMs)
+  const failures = failed ? before + (isEarly ? 0 : 1) : 0
+  const retryAt = isEarly ? retry_at : now + waitAfter(failures)
   database
     .prepare(
       `UPDATE alert_channels SET claim = NULL, claimed_until = NULL, failures = ?, retry_at = ?
        WHERE name = ? AND claim = ?`,
     )
-    .run(failures, retryAt, channel, token)
-  if (!failed) return 0
+    .run(failures, failed ? retryAt : null, channel, token)
+  if (!failed || failures < giveUpAfterFailures) return 0
   const old = events.filter(({ at }) => now - at >= giveUpAfterMs).map(({ id }) => id)
   return endDeliveries(database, channel, old, 'given up', now)
 }
