@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { columns } from '../scripts/candles/candle_table.ts'
 import { intervals, lastClosedOpenTime } from '../scripts/candles/intervals.ts'
 import { SealBook } from '../scripts/candles/seal_rotation.ts'
 import { type CheckContext, runChecks } from '../scripts/health/checks.ts'
@@ -40,17 +41,6 @@ const sqlite3 = (file: string, sql: string) => {
   })
   return status === 0 ? stdout : `${stdout} error ${status}`
 }
-const columns = [
-  'timestamp',
-  'symbol',
-  'open',
-  'high',
-  'low',
-  'close',
-  'volume',
-  'quote_volume',
-  'trades_count',
-]
 // quote() writes a number so that not one bit of it is lost
 const candles = (file: string) =>
   sqlite3(file, `SELECT ${columns.map(name => `quote(${name})`).join()} FROM ohlcv_h4 NOT INDEXED`)

@@ -2,7 +2,7 @@ import type Database from 'better-sqlite3'
 import { messageOf, UserError } from '../job/errors.ts'
 
 /** The agent's column names, in the order of `Candle`, with the symbol after the time. */
-const columns = [
+export const columns = [
   'timestamp',
   'symbol',
   'open',
