@@ -269,6 +269,7 @@ groups.push(
       services.script.slack = [{ status: 404, text: 'no_service' }]
       mail.refuse = () => Object.assign(new Error('mailbox is full of marker'), { responseCode: 552 })
       const first = await workspace.run(deliverer, [], at(1))
+      expectStatus(test, first, 1)
       test.match(
         first.stderr,
         'slack is down: it answered 404 (the webhook is gone or switched off); 1 alert',
@@ -283,6 +284,31 @@ groups.push(
       expectStatus(test, await workspace.run(deliverer, [], at(16)), 0)
       test.same([services.slack.length, services.pagerduty.length, mail.mails.length], [1, 1, 1])
       test.match(mail.mails[0]?.text, 'it could not be delivered before')
+    })
+
+    await group.test('is told by hand, where the configuration is one', async test => {
+      const { workspace, services, at } = await startEverything(test)
+      const absent = join(workspace.folder, 'absent.json')
+      const lost = await workspace.run(deliverer, ['--config', absent], at(0))
+      test.same(
+        [lost.status, lost.stdout, lost.stderr],
+        [
+          78,
+          `❌ the configuration ${absent} does not exist\n   Name one with --config FILE or CANDLEKEEP_CONFIG.\n`,
+          '',
+        ],
+      )
+      const json = await workspace.run(deliverer, ['--config', absent, '--json'], at(0))
+      test.match([json.status, json.json], [78, { job: 'alerts', exit_status: 78, error: /does not exist/ }])
+      const unknown = await workspace.run(deliverer, ['--confg'], at(0))
+      test.match([unknown.status, unknown.stdout, unknown.stderr], [64, /Did you mean --config\?/, ''])
+      const help = await workspace.run(deliverer, ['--help', '--config', absent], at(0))
+      test.match([help.status, help.stdout], [0, /^Usage: npx zx scripts\/alerts\/deliver\.mts \[flags\]$/m])
+      test.match((await workspace.run(deliverer, ['--json'], at(0))).json, {
+        outcome: 'done',
+        exit_status: 0,
+      })
+      test.same(services.tries, { slack: 0, pagerduty: 0 })
     })
 
     await group.test('is told once by any number of processes', async test => {

@@ -211,7 +211,7 @@ await t.test('an outage ends in one message with the newest state of each thing'
 })
 
 await t.test('a channel that stays down is tried after a minute, two, four … an hour', async test => {
-  const { services, at, see, deliver, warnings } = await setUp(test)
+  const { services, at, see, deliver } = await setUp(test)
   services.script.slack = Array.from({ length: 10_000 }, () => down)
   see('warning')
   const tried: number[] = []

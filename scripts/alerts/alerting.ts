@@ -27,14 +27,7 @@ export const alerting: Alerting = {
   },
 
   async deliver(context) {
-    try {
-      const { config, history, clock } = context
-      history.transact(database => rememberSettled(database, clock.now(), mannerOf(config)))
-      await deliverDue(context, openBudget())
-      if (history.lost) stampSent(history, config)
-    } catch (error) {
-      context.log.warn(`alerts could not be delivered: ${describeDefect(error)}`)
-    }
+    await deliverAll(context)
   },
 
   deliverDetached({ config, log }) {
@@ -50,6 +43,20 @@ export const alerting: Alerting = {
       log.warn(`alerts wait for the next run: ${describeDefect(error)}`)
     }
   },
+}
+
+/** As `Alerting.deliver`. Returns whether no channel failed. */
+export async function deliverAll(context: AlertingContext): Promise<boolean> {
+  try {
+    const { config, history, clock } = context
+    history.transact(database => rememberSettled(database, clock.now(), mannerOf(config)))
+    const delivered = await deliverDue(context, openBudget())
+    if (history.lost) stampSent(history, config)
+    return delivered
+  } catch (error) {
+    context.log.warn(`alerts could not be delivered: ${describeDefect(error)}`)
+    return false
+  }
 }
 
 function mannerOf(config: AlertingContext['config']): Manner {

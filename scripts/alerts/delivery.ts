@@ -28,8 +28,11 @@ export function placeOf({ paths }: Config): Place {
   return { host: hostname(), workspace: basename(paths.workspace) }
 }
 
-/** Sends what is due, to every channel that is configured. What does not arrive stays due for a later run. */
-export async function deliverDue(context: AlertingContext, budget: Budget): Promise<void> {
+/**
+ * Sends what is due, to every channel that is configured. What does not arrive stays due for a later run. Returns whether
+ * no channel failed.
+ */
+export async function deliverDue(context: AlertingContext, budget: Budget): Promise<boolean> {
   const { config, history, clock, log } = context
   const channels = channelsOf(config)
   history.transact(database => {
@@ -42,15 +45,19 @@ export async function deliverDue(context: AlertingContext, budget: Budget): Prom
     if (result.status === 'rejected')
       log.warn(`${configured[i]?.name}: alerts wait for a later run: ${describeDefect(result.reason)}`)
   }
+  return served.every(result => result.status === 'fulfilled' && result.value)
 }
 
-/** Sends to one channel until nothing is due any more: another process may have been turned away meanwhile. */
-async function serve(channel: Channel, context: AlertingContext, budget: Budget): Promise<void> {
+/**
+ * Sends to one channel until nothing is due any more: another process may have been turned away meanwhile. Returns
+ * whether it did not fail.
+ */
+async function serve(channel: Channel, context: AlertingContext, budget: Budget): Promise<boolean> {
   const { config, history, clock, log } = context
   const routes = routesOf(config)
   while (!budget.signal.aborted) {
     const claimed = history.transact(database => claim(database, channel.name, clock.now(), routes))
-    if (claimed === undefined) return
+    if (claimed === undefined) return true
     const { arrived, why } = await sendAll(channel, claimed, context, budget)
     const failed = why !== undefined
     const givenUp = history.transact(database => release(database, claimed, failed, clock.now()))
@@ -59,8 +66,9 @@ async function serve(channel: Channel, context: AlertingContext, budget: Budget)
     if (!failed) continue
     const left = claimed.events.length - arrived - givenUp
     if (left > 0) log.warn(`${channel.name} is down: ${why}; ${alerts(left)} kept for a later run`)
-    return
+    return false
   }
+  return true
 }
 
 function alerts(count: number): string {
