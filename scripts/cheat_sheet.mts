@@ -24,13 +24,13 @@ await job(
   async ({ config, wishes, clock, terminal }) => {
     // an invalid configuration has ended the run before
     if (wishes.testAlert) return sendTestAlerts(config, clock)
-    const { lines, configured } = describeChannels(config)
+    const { lines, configured, faulty } = describeChannels(config)
     const summary = `✅ ${config.file} is valid · ${config.sync.symbols.length} symbols`
     return {
-      outcome: 'done',
+      outcome: faulty.length === 0 ? 'done' : 'partly',
       report: [terminal.colour.green(summary), ...lines],
       summary,
-      figures: { config: config.file, symbols: config.sync.symbols.length, channels: configured },
+      figures: { config: config.file, symbols: config.sync.symbols.length, channels: configured, faulty },
     }
   },
 )

@@ -51,6 +51,25 @@ await t.test('the cheat sheet', async group => {
     test.strictSame(readdirSync(workspace.folder), ['cheat_sheet.json'], 'and leaves no trace')
   })
 
+  await group.test('is not all well where a channel is there that cannot be used', async test => {
+    const { services, workspace, env } = await setUp(test)
+    const file = join(temporaryFolder(test), 'webhook')
+    writeFileSync(file, services.slackUrl)
+    chmodSync(file, 0o644)
+    const open = {
+      ...env,
+      CANDLEKEEP_SLACK_WEBHOOK_URL: undefined,
+      CANDLEKEEP_SLACK_WEBHOOK_URL_FILE: file,
+    }
+    for (const args of [[], ['--validate']]) {
+      const ended = await workspace.run('cheat_sheet', args, { env: open })
+      expectStatus(test, ended, 2)
+      test.match(ended.stdout, / is valid · 3 symbols\n❌ Slack .* is open to others \(mode 0644\)/)
+    }
+    const { json } = await workspace.run('cheat_sheet', ['--json'], { env: open })
+    test.match(json, { exit_status: 2, channels: ['pagerduty'], faulty: ['slack'] })
+  })
+
   await group.test('says what is wrong with it', async test => {
     const { workspace } = await setUp(test)
     workspace.configure(sheet => Object.assign(sheet, { alerts: { slak: {}, settle_minutes: -1 } }))

@@ -86,9 +86,12 @@ function adviceFor(why: string, name: ChannelName, { alerts }: Config): string {
 }
 
 /** What is configured, a line each: for a look at the configuration. */
-export function describeChannels(config: Config): { lines: string[]; configured: ChannelName[] } {
+export function describeChannels(config: Config): Record<'configured' | 'faulty', ChannelName[]> & {
+  lines: string[]
+} {
   const channels = channelsOf(config)
   const configured = channels.filter(({ lacks, fault }) => lacks === undefined && fault === undefined)
+  const faulty = channels.filter(({ fault }) => fault !== undefined)
   return {
     lines: channels.map(({ name, lacks, fault }) => {
       const label = names[name].padEnd(9)
@@ -96,5 +99,6 @@ export function describeChannels(config: Config): { lines: string[]; configured:
       return lacks === undefined ? `✅ ${label} configured` : `–  ${label} not configured: ${lacks}`
     }),
     configured: configured.map(({ name }) => name),
+    faulty: faulty.map(({ name }) => name),
   }
 }
