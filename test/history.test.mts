@@ -372,3 +372,33 @@ await t.test('garbage in the place of a history is set aside with its log, byte 
     )
   })
 })
+
+await t.test(
+  'a value that does not fit is the mistake of who wanted it kept, and costs no history',
+  async test => {
+    const opened = openAt(test)
+    run(opened, 'daily_sync')
+    const keepNothing = () =>
+      opened.history.transact(database =>
+        database.prepare("INSERT INTO stored_candles VALUES ('4h', NULL, 1, 1, 1)").run(),
+      )
+    test.throws(keepNothing, /NOT NULL constraint failed/)
+    test.equal(opened.history.lost, false)
+    test.equal(count(opened, 'runs'), 1)
+    test.same(opened.warnings, [])
+  },
+)
+
+await t.test(
+  'a sync of some symbols only does not count as a daily one, but what Binance said to it does',
+  async test => {
+    const opened = openAt(test)
+    run(opened, 'daily_sync', { figures: { everything: true, rate_limit_hits: 1 } })
+    run(opened, 'daily_sync', { outcome: 'failed', figures: { everything: false, rate_limit_hits: 2 } })
+    const totals = opened.history.transact(readTotals)
+    test.equal(totals.get(total.failures), 0)
+    test.equal(totals.get(total.runs('done')), 1)
+    test.equal(totals.get(total.timed), 1)
+    test.equal(totals.get(total.rateLimitHits), 3)
+  },
+)

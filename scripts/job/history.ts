@@ -179,21 +179,11 @@ function inMemory(error: unknown, log: Log, what: 'read' | 'written' = 'written'
   return connect(':memory:')
 }
 
-/** Whether the file cannot be read or written; any other error is one of what was asked of it. */
+/** Whether the file cannot be used as it is; a value that does not fit is a mistake of who wanted it kept. */
 function isUnusable(error: unknown): boolean {
-  const codes = [
-    'CORRUPT',
-    'NOTADB',
-    'FULL',
-    'IOERR',
-    'READONLY',
-    'CANTOPEN',
-    'PERM',
-    'BUSY',
-    'LOCKED',
-    'NOLFS',
-  ]
-  return codes.some(code => codeOf(error).startsWith(`SQLITE_${code}`))
+  const mistakes = ['SQLITE_CONSTRAINT', 'SQLITE_MISMATCH', 'SQLITE_RANGE', 'SQLITE_TOOBIG', 'SQLITE_MISUSE']
+  const code = codeOf(error)
+  return code.startsWith('SQLITE_') && !mistakes.some(mistake => code.startsWith(mistake))
 }
 
 function isDamage(error: unknown): boolean {
