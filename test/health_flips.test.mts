@@ -43,7 +43,11 @@ const sqlite3 = (file: string, sql: string) => {
 }
 // quote() writes a number so that not one bit of it is lost
 const candles = (file: string) =>
-  sqlite3(file, `SELECT ${columns.map(name => `quote(${name})`).join()} FROM ohlcv_h4 NOT INDEXED`)
+  ['ohlcv_h4', 'ohlcv_h1']
+    .map(table =>
+      sqlite3(file, `SELECT ${columns.map(name => `quote(${name})`).join()} FROM ${table} NOT INDEXED`),
+    )
+    .join()
 const verdict = (file: string) => sqlite3(file, 'PRAGMA integrity_check').trim()
 
 await t.test('a flipped bit', { skip }, async group => {

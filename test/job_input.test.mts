@@ -159,7 +159,7 @@ await t.test('the configuration', async group => {
     const full = loadConfig(undefined)
     const { $schema: _, ...bare } = full
     const least = { paths: { workspace: paths.workspace }, sync: { symbols: sync.symbols } }
-    test.strictSame(load(JSON.stringify(least)), { ...bare, file })
+    test.strictSame(load(JSON.stringify(least)), { ...bare, file, isDefault: false })
     let compared = 0
     const compare = (node: Tree, value: Tree | undefined, path: string) => {
       for (const [name, property] of Object.entries(node.properties ?? {})) {
