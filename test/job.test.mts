@@ -13,31 +13,19 @@ import { Stopped } from '../scripts/job/errors.ts'
 import { openHeartbeat } from '../scripts/job/heartbeat.ts'
 import { History } from '../scripts/job/history.ts'
 import { takeLock } from '../scripts/job/lock.ts'
-import { type Log, openLog } from '../scripts/job/log.ts'
+import { openLog } from '../scripts/job/log.ts'
 import { progressFigures, showProgress } from '../scripts/job/progress.ts'
 import { readSecret, Secret } from '../scripts/job/secret.ts'
 import { whenToStop } from '../scripts/job/stopping.ts'
 import { openTerminal } from '../scripts/job/terminal.ts'
 import { day, minute } from '../scripts/job/time.ts'
+import { keptLog } from './support/kept_log.ts'
 import { check, seed, runs as tries } from './support/properties.ts'
 import { thrownBy } from './support/thrown.ts'
 import { temporaryFolder } from './support/workspace.ts'
 
 const now = Date.parse('2024-05-05T12:10:30Z')
 const clock: Clock = { now: () => now, sleep: () => Promise.resolve() }
-
-/** A log whose warnings are kept. */
-function keptLog() {
-  const warnings: string[] = []
-  const log: Log = {
-    info: () => undefined,
-    warn: text => void warnings.push(text),
-    error: text => void warnings.push(text),
-    file: undefined,
-    close: () => undefined,
-  }
-  return { log, warnings }
-}
 
 /** The file of a history. */
 const file = (state: string) => join(state, 'ops.db')

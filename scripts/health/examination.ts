@@ -123,6 +123,7 @@ async function confirmSeals(
   let suspect = contents.findings.broken
   if (suspect === undefined) return troubleOf(contents)
   for (let round = 0; round < rounds && suspect.length > 0; round++) {
+    // once the time is up nothing can be read again: what did not match then counts as broken
     await delay(pauseMs, undefined, { signal }).catch(() => undefined)
     const again = await recheck(new Set(suspect.map(({ name }) => name)))
     suspect = again?.findings.broken ?? suspect

@@ -3,8 +3,8 @@ import { alerting } from '../../../scripts/alerts/alerting.ts'
 import type { AlertingContext, Condition } from '../../../scripts/job/alerting.ts'
 import { loadConfig } from '../../../scripts/job/config.ts'
 import { History } from '../../../scripts/job/history.ts'
-import type { Log } from '../../../scripts/job/log.ts'
 import { minute } from '../../../scripts/job/time.ts'
+import { keptLog } from '../kept_log.ts'
 import { makeWorkspace, type Workspace } from '../workspace.ts'
 import type { Services } from './services.ts'
 
@@ -42,14 +42,8 @@ export function alertsHere(
   test.teardown(() => Object.keys(environment).forEach(name => delete process.env[name]))
 
   let now = start
-  const [warnings, waits]: [string[], number[]] = [[], []]
-  const log: Log = {
-    info: () => undefined,
-    warn: text => void warnings.push(text),
-    error: text => void warnings.push(text),
-    file: undefined,
-    close: () => undefined,
-  }
+  const { log, warnings } = keptLog()
+  const waits: number[] = []
   const clock = { now: () => now, sleep: (ms: number) => Promise.resolve(void waits.push(ms)) }
   const config = loadConfig(workspace.file)
   const history = History.open(config.paths.state, log, clock)
