@@ -627,7 +627,7 @@ await t.test('two checks at once are in nobody’s way, also beside a sync', asy
 
 await t.test('a copy that a killed check left is taken away by the next', async test => {
   const workspace = well(test)
-  const left = join(workspace.state, 'scratch/health-999999999')
+  const left = join(workspace.state, 'scratch/run-999999999')
   mkdirSync(left, { recursive: true })
   copyFileSync(workspace.database, join(left, 'copy.db'))
   expectStatus(test, await workspace.run('health_check'), 0)

@@ -1,5 +1,3 @@
-import { basename } from 'node:path'
-
 /** How well a check's subject is. `unknown`: it could not be looked at. */
 export type Status = 'ok' | 'warning' | 'critical' | 'unknown'
 
@@ -54,30 +52,4 @@ export function conclusion(
     advice: [...new Set(sorted.flatMap(({ advice }) => (advice === undefined ? [] : [advice])))],
     figures,
   }
-}
-
-/** The command line of one of our commands. */
-export function command(script: string, ...args: string[]): string {
-  return ['npx zx', `scripts/${script}.mts`, ...args].join(' ')
-}
-
-/** A word of a shell command line. */
-export function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
-}
-
-/** `3 symbols`, `1 symbol`. */
-export function count(number: number, thing: string): string {
-  return `${number.toLocaleString('en')} ${thing}${number === 1 ? '' : 's'}`
-}
-
-/** The first few of some names, and how many more there are. */
-export function some(names: string[], shown = 3): string {
-  const rest = names.length - shown
-  return `${names.slice(0, shown).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`
-}
-
-/** Lists the processes that hold a lock on a database (util-linux, on every Debian). */
-export function whoHolds(database: string): string {
-  return `lslocks -o COMMAND,PID,MODE,PATH | grep ${quote(basename(database))}`
 }

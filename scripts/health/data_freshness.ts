@@ -1,5 +1,6 @@
 import { formatDuration, formatTime, hour } from '../job/time.ts'
-import { type CheckResult, command, conclusion, count, type Finding, quote, some } from './check.ts'
+import { command, count, quote, some } from '../job/words.ts'
+import { type CheckResult, conclusion, type Finding } from './check.ts'
 
 /** The last sync that counts: when it ended, and the open time of the candle that it went up to. */
 export type LastSync = { endedAt: number; lastClosed: number }

@@ -1,6 +1,6 @@
-import { type CheckResult, command, conclusion, count, type Finding, quote, some, whoHolds } from './check.ts'
-import { formatBytes } from './database_size.ts'
-import type { FileFacts } from './file_facts.ts'
+import type { FileFacts } from '../database/file_facts.ts'
+import { command, count, formatBytes, quote, some, whoHolds } from '../job/words.ts'
+import { type CheckResult, conclusion, type Finding } from './check.ts'
 
 /** What SQLite's own check said. */
 type SqliteVerdict = {

@@ -1,5 +1,6 @@
 import { day, formatDuration, formatTime } from '../job/time.ts'
-import { type CheckResult, conclusion, type Finding, quote } from './check.ts'
+import { formatBytes, quote } from '../job/words.ts'
+import { type CheckResult, conclusion, type Finding } from './check.ts'
 
 /** A file system that something is written to, in bytes. */
 export type DiskFacts = {
@@ -110,13 +111,6 @@ export function daysUntilFull(
   const covariance = mean(days.map((value, i) => (value - meanDay) * ((free[i] as number) - meanFree)))
   const slope = covariance / mean(days.map(value => (value - meanDay) ** 2))
   return slope < 0 ? current.diskFree / -slope : undefined
-}
-
-/** `45.2 MB`; a MB is a million bytes. */
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB']
-  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(bytes, 1)) / 3)))
-  return `${(bytes / 1000 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`
 }
 
 function percent(ratio: number): string {

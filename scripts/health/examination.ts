@@ -2,11 +2,13 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { BrokenSeal, CandleFacts, SealsOfSymbol } from '../candles/inspect.ts'
 import type { CandleTable } from '../candles/intervals.ts'
+import { type FileFacts, lookAtFile } from '../database/file_facts.ts'
+import { inScratchFolder } from '../database/scratch.ts'
+import type { Answered, Trouble } from '../database/worker.ts'
 import { compileCacheOf } from '../job/compile_cache.ts'
-import { type Examined, type Examiner, startExaminer, type Trouble } from './examiner.ts'
-import type { SizeFacts, StructureFacts } from './examiner_protocol.ts'
-import { type FileFacts, lookAtFile } from './file_facts.ts'
-import { inScratchFolder, takeView } from './view.ts'
+import { type Examiner, startExaminer } from './examiner.ts'
+import type { Findings, SizeFacts, StructureFacts } from './examiner_protocol.ts'
+import { takeView } from './view.ts'
 
 export type ExaminationRequest = {
   database: string
@@ -88,7 +90,7 @@ export async function examineIn(
   }
 }
 
-const notChecked: Examined = {
+const notChecked: Answered<Findings> = {
   findings: {},
   trouble: {
     unknown:
@@ -96,7 +98,7 @@ const notChecked: Examined = {
   },
 }
 
-type Contents = Examined & { asked: string[] }
+type Contents = Answered<Findings> & { asked: string[] }
 
 async function readContents(
   { table, lastClosed, seals }: ExaminationRequest,
@@ -132,6 +134,6 @@ async function confirmSeals(
   return { broken: suspect, verified: new Set(contents.asked.filter(name => !broken.has(name))) }
 }
 
-function troubleOf({ trouble }: Examined): Trouble {
+function troubleOf({ trouble }: Answered<Findings>): Trouble {
   return trouble ?? { unknown: 'the database could not be looked into' }
 }

@@ -7,9 +7,9 @@ import { setPriority } from 'node:os'
 import { createInterface } from 'node:readline'
 import Database from 'better-sqlite3'
 import { inspectCandles, inspectSeals } from '../candles/inspect.ts'
+import { copySealed } from '../database/sealed_copy.ts'
 import { codeOf, messageOf } from '../job/errors.ts'
 import type { ExaminerRequest, Findings } from './examiner_protocol.ts'
-import { copySealed } from './sealed_copy.ts'
 
 const busyMs = 10_000
 /** Checking follows the indexes all over the file: mapped into memory that takes a quarter less. */

@@ -1,6 +1,7 @@
 import type { BrokenSeal, CandleFacts, SealsOfSymbol } from '../candles/inspect.ts'
 import type { CandleTable } from '../candles/intervals.ts'
-import type { SealedCopy } from './sealed_copy.ts'
+import type { SealedCopy } from '../database/sealed_copy.ts'
+import type { WorkerAnswer } from '../database/worker.ts'
 
 // What the health check and the process that looks into the database say to each other.
 
@@ -24,11 +25,10 @@ export type SizeFacts = { file: number; used: number; free: number }
 export type StructureFacts = { problems: string[]; foreignKeys: { table: string; count: number }[] }
 
 /** What was found before an error ended it, if one did. */
-export type Findings = {
+export type Findings = WorkerAnswer & {
   copy?: SealedCopy
   size?: SizeFacts
   candles?: CandleFacts
   broken?: BrokenSeal[]
   structure?: StructureFacts
-  error?: { code: string; message: string }
 }

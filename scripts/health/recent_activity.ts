@@ -1,6 +1,7 @@
 import type { Holder } from '../job/lock.ts'
 import { formatDuration, formatTime, hour, minute } from '../job/time.ts'
-import { type CheckResult, command, conclusion, type Finding, quote } from './check.ts'
+import { command, quote } from '../job/words.ts'
+import { type CheckResult, conclusion, type Finding } from './check.ts'
 
 /** A run as the history has it. */
 export type RunFacts = {

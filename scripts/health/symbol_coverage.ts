@@ -1,4 +1,5 @@
-import { type CheckResult, command, conclusion, count, type Finding, some } from './check.ts'
+import { command, count, some } from '../job/words.ts'
+import { type CheckResult, conclusion, type Finding } from './check.ts'
 
 export type CoverageFacts = {
   /** Symbols of the cheat sheet that the last sync found tradable. */

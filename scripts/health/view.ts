@@ -1,9 +1,10 @@
-import { chownSync, mkdirSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs'
+import { statfsSync } from 'node:fs'
 import { join } from 'node:path'
+import { lookAtFile } from '../database/file_facts.ts'
+import { makeScratchFolder } from '../database/scratch.ts'
+import type { Trouble } from '../database/worker.ts'
 import { codeOf, messageOf } from '../job/errors.ts'
-import { isAlive } from '../job/process.ts'
-import type { Examiner, Trouble } from './examiner.ts'
-import { lookAtFile } from './file_facts.ts'
+import type { Examiner } from './examiner.ts'
 
 /** A file that can be read: what the database held at one moment. */
 export type View = {
@@ -41,40 +42,4 @@ export async function takeView(
   const { findings, trouble } = await examiner.ask({ task: 'copy', file: database, target })
   if (findings.copy !== undefined) return { file: target, ...findings.copy, holdsWriters: false }
   return { trouble: trouble ?? { unknown: 'the database could not be copied' } }
-}
-
-/** Run by root, it belongs to whom the folder above belongs: root's check must not keep the next one out. */
-function makeScratchFolder(folder: string): void {
-  const scratch = join(folder, '..')
-  const owner = statSync(join(scratch, '..'))
-  for (const path of [scratch, folder]) {
-    if (mkdirSync(path, { recursive: true, mode: 0o700 }) !== undefined && process.getuid?.() === 0)
-      chownSync(path, owner.uid, owner.gid)
-  }
-}
-
-/**
- * Runs `work` with a folder for this process in `scratch` (made when it is needed) and takes it away afterwards; also
- * those of processes that were killed.
- */
-export async function inScratchFolder<T>(scratch: string, work: (folder: string) => Promise<T>): Promise<T> {
-  clearLeftovers(scratch)
-  const folder = join(scratch, `health-${process.pid}`)
-  try {
-    return await work(folder)
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-function clearLeftovers(scratch: string): void {
-  try {
-    for (const name of readdirSync(scratch)) {
-      const pid = /^health-(\d+)$/.exec(name)?.[1]
-      if (pid !== undefined && !isAlive(Number(pid)))
-        rmSync(join(scratch, name), { recursive: true, force: true })
-    }
-  } catch {
-    // not there yet, or another user's: then nothing of ours is in it
-  }
 }
