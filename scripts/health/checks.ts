@@ -5,7 +5,7 @@ import type { CandleTable } from '../candles/intervals.ts'
 import type { Trouble } from '../database/worker.ts'
 import type { Config } from '../job/config.ts'
 import { messageOf } from '../job/errors.ts'
-import { day, hour, minute } from '../job/time.ts'
+import { day, hour, lastTimeOfDay, minute } from '../job/time.ts'
 import { quote } from '../job/words.ts'
 import { judgeBackups } from './backup_status.ts'
 import { type CheckName, type CheckResult, conclusion } from './check.ts'
@@ -134,13 +134,6 @@ const checks: Record<CheckName, (context: CheckContext) => CheckResult> = {
       },
     )
   },
-}
-
-/** The newest moment at which it was `time` (`01:00`, UTC). */
-export function lastTimeOfDay(time: string, now: number): number {
-  const [hours, minutes] = time.split(':').map(Number) as [number, number]
-  const today = Math.floor(now / day) * day + hours * hour + minutes * minute
-  return today <= now ? today : today - day
 }
 
 /**

@@ -33,6 +33,13 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(rounded / (large / small))} ${largeName}${rest === 0 ? '' : ` ${rest} ${smallName}`}`
 }
 
+/** The newest moment at which it was `time` (`01:00`, UTC). */
+export function lastTimeOfDay(time: string, now: number): number {
+  const [hours, minutes] = time.split(':').map(Number) as [number, number]
+  const today = Math.floor(now / day) * day + hours * hour + minutes * minute
+  return today <= now ? today : today - day
+}
+
 const ages = { h: hour, d: day, w: 7 * day }
 
 /**
