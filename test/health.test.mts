@@ -294,9 +294,15 @@ const breakages: Breakage[] = [
   },
   {
     name: 'a tier that is behind',
-    breaks: inOps(`UPDATE backups SET covers_until = ${ago(50 * hour)} WHERE tier = 'cold'`),
+    breaks: inOps(`UPDATE backups SET covers_until = ${ago(50 * hour)} WHERE tier = 'warm'`),
     turns: { backup_status: 'warning' },
-    says: /cold: the newest proven backup is 2 d 2 h old/,
+    says: /warm: the newest proven backup is 2 d 2 h old/,
+  },
+  {
+    name: 'a tier without a backup',
+    breaks: inOps("UPDATE backups SET failed_at = 1, failure = 'a flipped bit' WHERE tier = 'warm'"),
+    turns: { backup_status: 'warning' },
+    says: /warm: there is no proven backup\n.*→ npx zx scripts\/backup.mts --tiers warm/,
   },
   {
     name: 'more to lose than was promised',

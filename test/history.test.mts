@@ -73,7 +73,7 @@ await t.test('a history of five years stays as small as one of little more than 
       INSERT INTO candle_seals (interval, symbol, month, last, digest, sealed_at) VALUES ('4h', 'BTCUSDT', '2020-01', 1, 'x', 1);
       INSERT INTO first_candles VALUES ('4h', 'BTCUSDT', 1);
       INSERT INTO stored_candles VALUES ('4h', 'BTCUSDT', 1, 1, 1);
-      INSERT INTO backups VALUES ('one', 'hot', 1, 1, 1, 1);`),
+      INSERT INTO backups (id, tier, taken_at, covers_until, proven_at, bytes) VALUES ('one', 'hot', 1, 1, 1, 1);`),
   )
   const size = () =>
     statSync(join(opened.state, 'ops.db')).size + statSync(join(opened.state, 'ops.db-wal')).size

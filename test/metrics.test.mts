@@ -310,7 +310,7 @@ await t.test('checks, backups and candles are told as the history has them', { s
        (${latest}, 'database_size', 'ok', '', '{"file_bytes":8192,"disk_free_bytes":3}', ${now}),
        (${latest}, 'data_freshness', 'warning', '', 'no JSON', ${now}),
        (${latest}, 'backup_status', 'unknown', '', '{}', ${now});
-     INSERT INTO backups VALUES
+     INSERT INTO backups (id, tier, taken_at, covers_until, proven_at, bytes) VALUES
        ('a', 'hot', ${now - 5000}, 1, 1, 10), ('b', 'hot', ${now - 4000}, 1, 1, 20),
        ('c', 'hot', ${now - 3000}, 1, NULL, 30), ('d', 'hot', ${now + day}, 1, 1, 40),
        ('a', 'cold', ${now - 5000}, 1, 1, 50);

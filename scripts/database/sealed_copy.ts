@@ -1,6 +1,7 @@
 import { closeSync, constants, copyFileSync, openSync, readSync, rmSync, statSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
+import { headOf } from '../job/database_header.ts'
 import { codeOf } from '../job/errors.ts'
 
 /** A copy that was made, and for how long writers had to wait. */
@@ -50,7 +51,11 @@ function copyUnderLock(file: string, target: string): number {
     database.prepare('SELECT count(*) FROM sqlite_master').get()
     const began = performance.now()
     copyFileSync(file, target, constants.COPYFILE_FICLONE)
-    return performance.now() - began
+    const heldMs = performance.now() - began
+    // readers do not keep writers out there: what was copied is of several moments
+    if (headOf(target, 20)[18] === 2)
+      throw new Database.SqliteError('the database has gone over to WAL mode meanwhile', 'SQLITE_BUSY')
+    return heldMs
   } finally {
     database.close()
   }

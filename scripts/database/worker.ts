@@ -67,6 +67,13 @@ const inTheWay: [code: string, what: string][] = [
   ['SQLITE_PERM', 'the database may not be read'],
   ['SQLITE_READONLY', 'the database cannot be read without writing to it'],
   ['SQLITE_NOMEM', 'there was not enough memory to look into the database'],
+  // of a copy: a database that is only read is not written
+  ['SQLITE_FULL', 'the disk is full'],
+  ['SQLITE_IOERR_WRITE', 'the disk cannot be written'],
+  ['SQLITE_IOERR_FSYNC', 'the disk cannot be written'],
+  ['SQLITE_IOERR_DIR_FSYNC', 'the disk cannot be written'],
+  ['SQLITE_IOERR_TRUNCATE', 'the disk cannot be written'],
+  ['SQLITE_IOERR_DELETE', 'the disk cannot be written'],
 ]
 
 function troubleOf({ code, message }: { code: string; message: string }): Trouble {

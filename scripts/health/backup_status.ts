@@ -1,4 +1,5 @@
 import { formatDuration, hour } from '../job/time.ts'
+import { command } from '../job/words.ts'
 import { type CheckResult, conclusion, type Finding } from './check.ts'
 
 /** The newest proven backup of a tier. Times in milliseconds. */
@@ -10,35 +11,45 @@ export type BackupFacts = {
   bytes: number
 }
 
-/** [5/6] Whether there are proven backups, how old they are, and what would be lost right now. */
+type Limits = { maxAgeHours: number; rpoHours: number }
+
+/**
+ * [5/6] Whether each tier that is expected has a proven backup, how old they are, and what would be lost right now.
+ * What is left of a tier that is no longer expected counts for nothing.
+ */
 export function judgeBackups(
-  backups: BackupFacts[],
+  all: BackupFacts[],
+  expected: readonly string[],
   now: number,
-  { maxAgeHours, rpoHours }: { maxAgeHours: number; rpoHours: number },
+  { maxAgeHours, rpoHours }: Limits,
 ): CheckResult {
+  const backups = all.filter(({ tier }) => expected.includes(tier))
   const covered = backups.map(({ coversUntil }) => coversUntil)
   const lossMs = backups.length === 0 ? undefined : Math.max(0, now - Math.max(...covered))
   const stale = backups.filter(({ coversUntil }) => now - coversUntil > maxAgeHours * hour)
+  const lacking = expected.filter(name => !backups.some(({ tier }) => tier === name))
+  const ageOf = ({ coversUntil }: BackupFacts) => formatDuration(Math.max(0, now - coversUntil))
   const findings: Finding[] = []
   if (lossMs === undefined) {
-    findings.push({ status: 'critical', line: 'there is no proven backup' })
+    findings.push({ status: 'critical', line: 'there is no proven backup', advice: command('backup') })
   } else if (stale.length === backups.length) {
-    findings.push({ status: 'critical', line: `the newest proven backup is ${formatDuration(lossMs)} old` })
+    const line = `the newest proven backup is ${formatDuration(lossMs)} old`
+    findings.push({ status: 'critical', line, advice: command('backup') })
   } else {
-    for (const { tier, coversUntil } of stale)
-      findings.push({
-        status: 'warning',
-        line: `${tier}: the newest proven backup is ${formatDuration(now - coversUntil)} old`,
-      })
-    if (lossMs > rpoHours * hour)
-      findings.push({
-        status: 'warning',
-        line: `${formatDuration(lossMs)} would be lost right now (sla.rpo_hours ${rpoHours})`,
-      })
+    for (const tier of lacking) {
+      const advice = command('backup', '--tiers', tier)
+      findings.push({ status: 'warning', line: `${tier}: there is no proven backup`, advice })
+    }
+    for (const backup of stale) {
+      const line = `${backup.tier}: the newest proven backup is ${ageOf(backup)} old`
+      findings.push({ status: 'warning', line, advice: command('backup', '--tiers', backup.tier) })
+    }
+    if (lossMs > rpoHours * hour) {
+      const line = `${formatDuration(lossMs)} would be lost right now (sla.rpo_hours ${rpoHours})`
+      findings.push({ status: 'warning', line, advice: command('backup', '--tiers', 'hot') })
+    }
   }
-  const tiers = backups.map(
-    ({ tier, coversUntil }) => `${tier} ${formatDuration(Math.max(0, now - coversUntil))}`,
-  )
+  const tiers = backups.map(backup => `${backup.tier} ${ageOf(backup)}`)
   return conclusion('backup_status', findings, `proven: ${tiers.join(', ')} old`, {
     rpo_seconds: lossMs === undefined ? null : Math.round(lossMs / 1000),
     tiers: backups.map(({ tier, takenAt, coversUntil, bytes }) => ({

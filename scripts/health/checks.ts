@@ -3,8 +3,9 @@ import { dirname } from 'node:path'
 import type { CandleFacts } from '../candles/inspect.ts'
 import type { CandleTable } from '../candles/intervals.ts'
 import type { Trouble } from '../database/worker.ts'
-import type { Config } from '../job/config.ts'
+import { type Config, configuredTiers } from '../job/config.ts'
 import { messageOf } from '../job/errors.ts'
+import { isMounted } from '../job/mount.ts'
 import { day, hour, lastTimeOfDay, minute } from '../job/time.ts'
 import { quote } from '../job/words.ts'
 import { judgeBackups } from './backup_status.ts'
@@ -104,6 +105,8 @@ const checks: Record<CheckName, (context: CheckContext) => CheckResult> = {
           { folder: dirname(paths.database), forCopies: true },
           { folder: paths.state, forCopies: 'journalMode' in file && file.journalMode === 'rollback' },
           { folder: paths.logs, forCopies: false },
+          { folder: config.backup.hot.path, forCopies: true },
+          ...warmDisk(config),
         ]),
         earlier: memory?.sizes ?? [],
       },
@@ -117,7 +120,7 @@ const checks: Record<CheckName, (context: CheckContext) => CheckResult> = {
   backup_status({ config, now, memory }) {
     if (memory === undefined) return noHistory('backup_status')
     const { health, sla } = config
-    return judgeBackups(memory.backups, now, {
+    return judgeBackups(memory.backups, configuredTiers(config), now, {
       maxAgeHours: health.max_backup_age_hours,
       rpoHours: sla.rpo_hours,
     })
@@ -157,6 +160,12 @@ function wasSyncing({ newestRuns, endedRuns }: Memory, now: number): boolean {
     ({ job, outcome, alive }) => job === 'daily_sync' && outcome === 'running' && alive,
   )
   return going || endedRuns.some(({ job, finishedAt }) => job === 'daily_sync' && (finishedAt ?? 0) >= now)
+}
+
+/** The disk below a warm tier that is not mounted is not its disk. */
+function warmDisk({ backup: { warm } }: Config) {
+  if (warm.path === null || (warm.mount !== null && !isMounted(warm.mount))) return []
+  return [{ folder: warm.path, forCopies: false }]
 }
 
 function expectedSymbols({ sync }: Config, memory: Memory | undefined) {

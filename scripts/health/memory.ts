@@ -67,7 +67,7 @@ function newestBackups(database: Database.Database, now: number): BackupFacts[] 
   return database
     .prepare(
       `SELECT tier, taken_at AS takenAt, max(covers_until) AS coversUntil, bytes FROM backups
-       WHERE proven_at IS NOT NULL AND taken_at <= ? GROUP BY tier ORDER BY tier`,
+       WHERE proven_at IS NOT NULL AND failed_at IS NULL AND removed_at IS NULL AND taken_at <= ? GROUP BY tier ORDER BY tier`,
     )
     .all(now) as BackupFacts[]
 }
@@ -97,6 +97,7 @@ function newestRuns(
        FROM runs
        WHERE id <> ? AND started_at <= ? AND job <> 'health_check' AND ${which}
          AND (job <> 'daily_sync' OR ${wholeSync})
+         AND (job <> 'backup' OR coalesce(figures ->> 'task', 'backup') = 'backup')
        GROUP BY job ORDER BY job`,
     )
     .all(own, now) as Omit<RunFacts, 'alive'>[]

@@ -14,6 +14,16 @@ export type Config = CheatSheet & {
   isDefault: boolean
 }
 
+/** Where backups are kept, fastest first. */
+export const tierNames = ['hot', 'warm', 'cold'] as const
+export type TierName = (typeof tierNames)[number]
+
+/** The tiers that there are. */
+export function configuredTiers({ backup: { warm, cold } }: Pick<CheatSheet, 'backup'>): TierName[] {
+  const there = { hot: true, warm: warm.path !== null, cold: cold.bucket !== null }
+  return tierNames.filter(name => there[name])
+}
+
 const projectRoot = resolve(import.meta.dirname, '../..')
 const defaultFile = join(projectRoot, 'conf/S2_1_CHEAT_SHEET.json')
 
@@ -33,8 +43,7 @@ export function loadConfig(
     throw configError(`${file} is not valid:\n${problems.map(p => `  ${formatProblem(p)}`).join('\n')}`)
   }
   return {
-    ...(sheet as CheatSheet),
-    paths: absolutePaths((sheet as CheatSheet).paths, dirname(file)),
+    ...withAbsolutePaths(sheet as CheatSheet, dirname(file)),
     file,
     isDefault: file === defaultFile,
   }
@@ -47,15 +56,30 @@ function validate(sheet: unknown): ConfigProblem[] {
   return matchesSchema(sheet) ? [] : describeProblems(matchesSchema.errors ?? [])
 }
 
-function absolutePaths(paths: CheatSheet['paths'], base: string): CheatSheet['paths'] {
+/** Relative paths are relative to the workspace, and that is relative to the file itself. */
+function withAbsolutePaths(sheet: CheatSheet, base: string): CheatSheet {
+  const { paths, backup } = sheet
   const workspace = resolve(base, paths.workspace)
   const absolute = (path: string) => (isAbsolute(path) ? path : join(workspace, path))
+  const { hot, warm } = backup
   return {
-    workspace,
-    database: absolute(paths.database),
-    state: absolute(paths.state),
-    logs: absolute(paths.logs),
-    metrics: absolute(paths.metrics),
+    ...sheet,
+    paths: {
+      workspace,
+      database: absolute(paths.database),
+      state: absolute(paths.state),
+      logs: absolute(paths.logs),
+      metrics: absolute(paths.metrics),
+    },
+    backup: {
+      ...backup,
+      hot: { ...hot, path: absolute(hot.path) },
+      warm: {
+        ...warm,
+        path: warm.path === null ? null : absolute(warm.path),
+        mount: warm.mount === null ? null : absolute(warm.mount),
+      },
+    },
   }
 }
 

@@ -81,6 +81,9 @@ function describeDuplicates(list: unknown[], path: string): Description[] {
 const patternHints: Record<string, string> = {
   '^[^\\u0000]+$': 'a path, such as "data/agent.db"',
   '^https?://[^/\\s]+': 'an address such as "https://fapi.binance.com", or null for the exchange’s own',
+  '^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$': 'the name of a bucket, such as "my-backups", or null for none',
+  "^(?:[A-Za-z0-9!_.*'()-]+/)*$": 'folders that each end with a slash, such as "candlekeep/"',
+  '^age1[0-9a-z]+$': 'a public key of age, as age-keygen prints it: age1…',
   '^[A-Z_][A-Z0-9_]*$': 'the name of an environment variable, such as "CANDLEKEEP_HEARTBEAT_URL"',
   '^[^\\s\\p{C}]{2,40}$': 'a symbol as the exchange writes it, such as "BTCUSDT", without spaces',
 }

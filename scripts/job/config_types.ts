@@ -1,5 +1,6 @@
 // Generated from conf/cheat_sheet.schema.json by `npm run generate`: change the schema, not this file.
 
+export type Path = string
 export type EmailAddress = string
 /**
  * Somebody has to get up.
@@ -55,6 +56,10 @@ export interface CheatSheet {
      * The daily candle sync: an hour after the UTC day closes.
      */
     daily_sync: string
+    /**
+     * The daily backup to all tiers.
+     */
+    backup: string
     /**
      * A health check every so many hours, from midnight on.
      */
@@ -158,6 +163,113 @@ export interface CheatSheet {
     timeout_minutes: number
   }
   /**
+   * Three copies on two media, one of them elsewhere.
+   */
+  backup: {
+    /**
+     * Plain databases on the same server: at hand at once.
+     */
+    hot: {
+      /**
+       * Their folder.
+       */
+      path: string
+      /**
+       * Days of which the newest proven backup is kept; a day without a backup does not count.
+       */
+      retention_days: number
+      /**
+       * Hours of which the newest proven backup is kept beside those of days.
+       */
+      hourly_keep: number
+    }
+    /**
+     * Compressed copies on another disk.
+     */
+    warm: {
+      /**
+       * Their folder; null: there is no such tier.
+       */
+      path: Path | null
+      /**
+       * A mount point that has to be mounted before anything is written there; null: none has to be.
+       */
+      mount: Path | null
+      /**
+       * As for the hot tier.
+       */
+      retention_days: number
+    }
+    /**
+     * Compressed copies in S3, or in a service that speaks its language. Credentials come by the AWS SDK's default chain.
+     */
+    cold: {
+      /**
+       * The bucket; null: there is no such tier.
+       */
+      bucket: string | null
+      /**
+       * How the names of all objects begin.
+       */
+      prefix: string
+      /**
+       * The bucket's region.
+       */
+      region: string
+      /**
+       * Where the service is asked; null is AWS's own address.
+       */
+      endpoint: string | null
+      /**
+       * Ask for HOST/BUCKET instead of BUCKET.HOST, as many compatible services want it.
+       */
+      path_style: boolean
+      /**
+       * Storage class of the databases; manifests are STANDARD. GLACIER and DEEP_ARCHIVE take hours to read.
+       */
+      storage_class:
+        | 'STANDARD'
+        | 'STANDARD_IA'
+        | 'ONEZONE_IA'
+        | 'INTELLIGENT_TIERING'
+        | 'GLACIER_IR'
+        | 'GLACIER'
+        | 'DEEP_ARCHIVE'
+      /**
+       * As for the hot tier.
+       */
+      retention_days: number
+      /**
+       * Public keys (age) that databases are encrypted to before they leave this server; none: they are not.
+       */
+      age_recipients: string[]
+      /**
+       * Environment variable with the secret key, for recovery and --verify only; it should not be on the server otherwise.
+       */
+      age_identity_env: string
+      /**
+       * Object Lock mode of what is uploaded, for as many days as the retention has; the bucket must have been made with it. COMPLIANCE binds everyone.
+       */
+      object_lock: 'GOVERNANCE' | 'COMPLIANCE' | null
+      /**
+       * when_required: for services that do not know S3's checksums; what was uploaded is then read back instead.
+       */
+      checksums: 'when_supported' | 'when_required'
+      /**
+       * Upload with If-None-Match, so that nothing can be overwritten; false for services that do not know it.
+       */
+      conditional_writes: boolean
+      /**
+       * Larger files are uploaded in parts of this size (MiB).
+       */
+      part_mb: number
+    }
+    /**
+     * Hard deadline of a run, exit status 124.
+     */
+    timeout_minutes: number
+  }
+  /**
    * What is promised, and measured.
    */
   sla: {
@@ -178,6 +290,10 @@ export interface CheatSheet {
        * Environment variable with the ping URL of the daily sync; no pings where it is unset.
        */
       url_env: string
+      /**
+       * The same for backups: each run to at least one tier is a ping.
+       */
+      backup_url_env: string
     }
     /**
      * Slack, by an incoming webhook.

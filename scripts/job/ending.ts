@@ -16,6 +16,8 @@ export type Outcome = {
   exitStatus?: number
   /** What the work saw that people may have to be told, beside how the run itself went. */
   conditions?: Condition[]
+  /** Those say all that there is to say of how it went. */
+  toldByConditions?: boolean
 }
 
 /** How a run ended, also where its work did not come to an outcome. */
@@ -27,6 +29,7 @@ export type Ending = {
   figures: object
   remembered?: object
   conditions: Condition[]
+  toldByConditions?: boolean
 }
 
 /** What was returned or thrown, as the end of the run. `failureStatus`: in place of 1 and 124. */

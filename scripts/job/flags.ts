@@ -3,11 +3,14 @@ import { UserError } from './errors.ts'
 import { exitStatus, exitStatusHelp } from './exit_status.ts'
 import { nearest } from './nearest.ts'
 
-/** A command-line flag. With `value` it takes one, and that word stands for it in the help. */
+/**
+ * A command-line flag. With `value` it takes one, and that word stands for it in the help; in brackets (`[ID]`) it may
+ * be left out.
+ */
 type Flag = { help: string; value?: string }
 export type Flags = Record<string, Flag>
 
-/** What was given: the text of a flag with a value, true or false for one without. */
+/** What was given: the text of a flag with a value ('' where it was left out), true or false for one without. */
 export type FlagValues<F extends Flags> = {
   [K in keyof F]: F[K] extends { value: string } ? string | undefined : boolean
 }
@@ -43,11 +46,12 @@ export function parseFlags<F extends Flags>(flags: F, args: string[]): FlagValue
       values[name] = true
       continue
     }
-    const value = inline ?? args[++i]
-    if (value === undefined || (inline === undefined && value.startsWith('--'))) {
+    const next = args[i + 1]
+    const given = inline ?? (next?.startsWith('--') ? undefined : next)
+    if (given === undefined && !flag.value.startsWith('['))
       throw usage(`--${name} needs a value: --${name} ${flag.value}`)
-    }
-    values[name] = value
+    values[name] = given ?? ''
+    if (inline === undefined && given !== undefined) i++
   }
   return values as FlagValues<F>
 }

@@ -77,4 +77,5 @@ const othersBefore = [
   'DELETE FROM checks WHERE checked_at < ? AND run NOT IN (SELECT id FROM runs)',
   'DELETE FROM quarantined_rows WHERE recorded_at < ?',
   'DELETE FROM candle_revisions WHERE recorded_at < ?',
+  'DELETE FROM backups WHERE removed_at < ?',
 ]

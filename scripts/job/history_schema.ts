@@ -157,6 +157,13 @@ const migrations = [
     retry_at INTEGER
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- proven_at: when it was last found good; failed_at and failure: when and why a later proof found it bad; removed_at:
+  -- since when it is not there any more
+  ALTER TABLE backups ADD COLUMN failed_at INTEGER;
+  ALTER TABLE backups ADD COLUMN failure TEXT;
+  ALTER TABLE backups ADD COLUMN removed_at INTEGER;
+  `,
 ]
 
 /** Brings the history to the newest schema; one that a newer candlekeep wrote is left alone and refused. */

@@ -13,7 +13,7 @@ import { tidyHistory } from './history_retention.ts'
 import { type Lock, takeLock } from './lock.ts'
 import { type Log, openLog } from './log.ts'
 import { writeMetrics } from './metrics.ts'
-import { type Progress, showProgress } from './progress.ts'
+import { type Progress, showBytes, showProgress } from './progress.ts'
 import { whenToStop } from './stopping.ts'
 import { openTerminal, type Terminal } from './terminal.ts'
 import { formatTime, minute } from './time.ts'
@@ -28,7 +28,7 @@ export type JobDefinition<F extends Flags, W> = {
   /** What is asked for, read from the flags. A usage error here leaves no trace: no lock, no run in the history. */
   wishes: (flags: FlagValues<F>, config: Config, now: number) => W
   /** Commands with the same lock exclude each other; null for one that is in nobody's way. */
-  lock: 'candles' | null
+  lock: 'candles' | 'backup' | null
   /** Whether this run goes into the history; a look at things does not. */
   recorded: (wishes: W) => boolean
   /** Whether this run stands for the job: one about a part of it neither alarms nor sounds the all-clear. */
@@ -57,6 +57,8 @@ export type Run<W> = {
   signal: AbortSignal
   terminal: Terminal
   progress: (total: number, things: string, units: string) => Progress
+  /** Shows how far `total` bytes of something are; the function says how many more have been done. */
+  bytes: (what: string, total: number) => (bytes: number) => void
   /** Says where the figures are to be had of a run that is stopped or fails before it comes to an outcome. */
   keepFigures: (figures: () => object) => void
 }
@@ -116,7 +118,9 @@ async function runInFrame<F extends Flags, W>(
     log.info(summary, { outcome, ...figures })
     if (!recorded) return
     history.finish(begun.id, { outcome, exitStatus: status, summary, figures })
-    const own = standsForAll ? conditionOf(definition.name, ending, 'critical') : undefined
+    // that it came to its end is well, where what it came to is told by conditions of their own
+    const itself: Ending = ending.toldByConditions ? { ...ending, outcome: 'done' } : ending
+    const own = standsForAll ? conditionOf(definition.name, itself, 'critical') : undefined
     alerting?.observe([...(own === undefined ? [] : [own]), ...conditions], context)
     tidyHistory(context)
     writeMetrics(context)
@@ -149,6 +153,7 @@ async function runInFrame<F extends Flags, W>(
       signal: stopping.signal,
       terminal,
       progress: (total, things, units) => showProgress({ total, things, units, terminal }),
+      bytes: (what, total) => showBytes({ what, total, terminal }),
       keepFigures: figures => (figuresSoFar = figures),
     })
     ending = endingOf(outcome)

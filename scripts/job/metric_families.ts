@@ -158,7 +158,8 @@ type BackupRow = { tier: string; at: number; bytes: number }
 function backupFamilies(database: Database.Database, now: number): Family[] {
   const backups = database
     .prepare(
-      `SELECT tier, max(taken_at) AS at, bytes FROM backups WHERE proven_at IS NOT NULL AND taken_at <= ?
+      `SELECT tier, max(taken_at) AS at, bytes FROM backups
+       WHERE proven_at IS NOT NULL AND failed_at IS NULL AND removed_at IS NULL AND taken_at <= ?
        GROUP BY tier ORDER BY tier`,
     )
     .all(now) as BackupRow[]

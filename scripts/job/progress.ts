@@ -1,5 +1,6 @@
 import type { Terminal } from './terminal.ts'
 import { formatDuration, second } from './time.ts'
+import { formatBytes } from './words.ts'
 
 /** How far a run is: things done out of a known number, and what they brought. */
 export type Progress = {
@@ -38,6 +39,39 @@ export function showProgress({ total, things, units, terminal }: ProgressOptions
     },
     end: () => terminal.draw?.(''),
   }
+}
+
+type BytesOptions = { what: string; total: number; terminal: Terminal }
+
+/** A bar for bytes that are moved, as `showProgress`; it goes when all of them are. */
+export function showBytes({ what, total, terminal }: BytesOptions): (bytes: number) => void {
+  const started = performance.now()
+  const every = terminal.draw === undefined ? plainEvery : redrawEvery
+  let shown = terminal.draw === undefined ? started : 0
+  let done = 0
+  return bytes => {
+    done += bytes
+    const now = performance.now()
+    if (done >= total) terminal.draw?.('')
+    if (done >= total || now - shown < every) return
+    shown = now
+    const figures = byteFigures({ what, done, total, elapsed: now - started })
+    if (terminal.draw === undefined) terminal.aside(figures)
+    else terminal.draw(`${bar(done / total)} ${figures}`)
+  }
+}
+
+/** `writing warm · 20.1 MB of 44.2 MB · 80.4 MB/s · 0.3 s left`; `elapsed` in milliseconds. */
+export function byteFigures(given: { what: string; done: number; total: number; elapsed: number }): string {
+  const { what, done, total, elapsed } = given
+  const rate = elapsed > 0 ? (done / elapsed) * second : 0
+  return [
+    `${what}`,
+    `${formatBytes(done)} of ${formatBytes(total)}`,
+    ...(rate > 0
+      ? [`${formatBytes(rate)}/s`, `${formatDuration(((total - done) / rate) * second)} left`]
+      : []),
+  ].join(' · ')
 }
 
 type Figures = {

@@ -25,7 +25,8 @@ export function replaceFile(file: string, text: string, mode?: number): void {
   syncFolder(dirname(file))
 }
 
-function syncFolder(folder: string): void {
+/** Forces names that were given or taken in a folder to the disk. */
+export function syncFolder(folder: string): void {
   const descriptor = openSync(folder, 'r')
   try {
     fsyncSync(descriptor)

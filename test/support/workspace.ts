@@ -12,6 +12,9 @@ type Sheet = {
   health?: Partial<CheatSheet['health']>
   schedule?: Partial<CheatSheet['schedule']>
   alerts?: Partial<CheatSheet['alerts']>
+  backup?: {
+    [K in 'hot' | 'warm' | 'cold']?: Partial<CheatSheet['backup'][K]>
+  } & { timeout_minutes?: number }
 }
 
 export type Workspace = {

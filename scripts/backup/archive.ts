@@ -1,0 +1,145 @@
+import { createHash, type Hash } from 'node:crypto'
+import { createReadStream, createWriteStream } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { type Readable, Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib'
+import { messageOf } from '../job/errors.ts'
+import { decryption, encryption } from './age.ts'
+import { BadCopy, type Manifest } from './manifest.ts'
+import { type Context, NotReadable, type Tier } from './tier.ts'
+
+/** A file and what is in it. */
+export type HashedFile = { file: string; bytes: number; sha256: string }
+
+const pieces = { highWaterMark: 1 << 20 }
+
+/** Compresses `file` to `target` (zstd, with a checksum of its own). Throws a BadCopy where its digest is not `sha256`. */
+export async function compress(
+  { file, bytes, sha256 }: HashedFile,
+  target: string,
+  { signal, progress }: Context,
+): Promise<HashedFile> {
+  const plain = meter(progress('compressing', bytes))
+  const packed = meter()
+  const zstd = createZstdCompress({ params: { [constants.ZSTD_c_checksumFlag]: 1 } })
+  await pipeline(createReadStream(file, pieces), plain, zstd, packed, createWriteStream(target), { signal })
+  if (plain.sha256() !== sha256) throw new BadCopy(`${file} is not what was proven`)
+  await syncFile(target)
+  return { file: target, bytes: packed.bytes(), sha256: packed.sha256() }
+}
+
+/** Encrypts `file` to `target` for the holders of the keys of `recipients` (age). */
+export async function encrypt(
+  file: string,
+  target: string,
+  recipients: string[],
+  { signal }: Context,
+): Promise<HashedFile> {
+  const packed = meter()
+  const age = await encryption(recipients)
+  await pipeline(createReadStream(file, pieces), age, packed, createWriteStream(target), { signal })
+  await syncFile(target)
+  return { file: target, bytes: packed.bytes(), sha256: packed.sha256() }
+}
+
+/** Copies `file` to `target` and gives what was written. */
+export async function copy(
+  { file, bytes }: HashedFile,
+  target: string,
+  what: string,
+  { signal, progress }: Context,
+): Promise<HashedFile> {
+  const copied = meter(progress(what, bytes))
+  await pipeline(createReadStream(file, pieces), copied, createWriteStream(target), { signal })
+  await syncFile(target)
+  return { file: target, bytes: copied.bytes(), sha256: copied.sha256() }
+}
+
+/** Reads a file in full. */
+export async function hashFile(file: string, what: string, bytes: number, context: Context): Promise<string> {
+  const read = meter(context.progress(what, bytes))
+  await pipeline(createReadStream(file, pieces), read, drain(), { signal: context.signal })
+  return read.sha256()
+}
+
+/**
+ * Reads a backup from its tier in full, as a plain database into `file`; every digest on the way is compared with its
+ * manifest. Without a `file`, or without the key (`identity`) of an encrypted one, what is stored is read and compared
+ * as it is. Throws a BadCopy, or a NotReadable where it cannot be read now. Returns whether `file` has been written.
+ */
+export async function fetchCopy(
+  tier: Tier,
+  manifest: Manifest,
+  { file, identity }: { file?: string | undefined; identity?: string | undefined },
+  context: Context,
+): Promise<boolean> {
+  const { stored, database } = manifest
+  const packed = meter(context.progress(`reading ${tier.name}`, stored.bytes))
+  const plain = meter()
+  const raw = await tier.read(manifest, context)
+  const decoded = file !== undefined && (stored.encryption === null || identity !== undefined)
+  const steps = [
+    ...(decoded && stored.encryption === 'age' ? [await decryption(identity ?? '')] : []),
+    ...(decoded && stored.compression === 'zstd' ? [createZstdDecompress()] : []),
+  ]
+  try {
+    const end = decoded ? createWriteStream(file) : drain()
+    await pipeline([raw, packed, ...steps, plain, end], { signal: context.signal })
+  } catch (error) {
+    context.signal.throwIfAborted()
+    // what is damaged makes decompression or decryption fail first: the rest is read to tell that from other trouble
+    if (isOfContent(error)) throw new BadCopy(`it cannot be read: ${messageOf(error)}`)
+    throw error
+  }
+  compare(packed, stored, 'stored')
+  if (decoded) compare(plain, database, 'the database')
+  return decoded
+}
+
+function compare(found: Meter, expected: { bytes: number; sha256: string }, what: string): void {
+  if (found.bytes() !== expected.bytes)
+    throw new BadCopy(`${what} has ${found.bytes()} bytes instead of ${expected.bytes}`)
+  if (found.sha256() !== expected.sha256) throw new BadCopy(`${what} is not what it was: its SHA-256 differs`)
+}
+
+/** Errors of zlib and age: what was read is not what they once wrote. */
+function isOfContent(error: unknown): boolean {
+  if (error instanceof NotReadable || error instanceof BadCopy) return false
+  const { code = '', syscall } = error as NodeJS.ErrnoException
+  return syscall === undefined && (code.startsWith('ZSTD_') || code.startsWith('ERR_ZSTD') || code === '')
+}
+
+type Meter = Transform & { bytes: () => number; sha256: () => string }
+
+/** Passes data on, counts it and digests it. */
+function meter(moved: (bytes: number) => void = () => undefined): Meter {
+  const hash: Hash = createHash('sha256')
+  let bytes = 0
+  let digest: string | undefined
+  const stream = new Transform({
+    transform(piece: Buffer, _encoding, done) {
+      hash.update(piece)
+      bytes += piece.length
+      moved(piece.length)
+      done(null, piece)
+    },
+  })
+  return Object.assign(stream, { bytes: () => bytes, sha256: () => (digest ??= hash.digest('hex')) })
+}
+
+function drain() {
+  return async (source: Readable) => {
+    for await (const _ of source);
+  }
+}
+
+/** Forces what was written to the disk. */
+export async function syncFile(file: string): Promise<void> {
+  const handle = await open(file, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}

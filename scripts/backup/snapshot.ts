@@ -1,0 +1,175 @@
+import { chmodSync, existsSync, rmSync, statfsSync, statSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { dirname, join } from 'node:path'
+import manifest from '../../package.json' with { type: 'json' }
+import { type FileFacts, lookAtFile } from '../database/file_facts.ts'
+import { startWorker, type Trouble, type Worker } from '../database/worker.ts'
+import { UserError } from '../job/errors.ts'
+import { formatBytes } from '../job/words.ts'
+import { hashFile, syncFile } from './archive.ts'
+import type { BackupFacts } from './manifest.ts'
+import type { Proof, SnapshotAnswer, SnapshotRequest } from './snapshot_protocol.ts'
+import { stateOf } from './source_state.ts'
+import type { Context } from './tier.ts'
+
+export type Snapshotter = Worker<SnapshotRequest, SnapshotAnswer>
+
+/** Started when it is first asked: a run that finds nothing to do costs no process. */
+export function lazySnapshotter(signal: AbortSignal, compileCache: string): Snapshotter {
+  const program = join(import.meta.dirname, 'snapshotter.mts')
+  let worker: Snapshotter | undefined
+  return {
+    ask: request => (worker ??= startWorker({ program, signal, compileCache })).ask(request),
+    end: () => worker?.end(),
+  }
+}
+
+/** A proven copy of the database. */
+export type Snapshot = {
+  facts: BackupFacts
+  file: string
+  /** For how long writers had to wait; undefined: they never did. */
+  heldMs: number | undefined
+}
+
+export type SnapshotWishes = { database: string; id: string; target: string; now: () => number }
+
+const rounds = 2
+
+/**
+ * Takes a copy of `database` into `target` while others write to it, and proves it. Throws a DamagedSource where the
+ * database is damaged, a UserError where no copy can be taken.
+ */
+export async function takeSnapshot(
+  snapshotter: Snapshotter,
+  { database, id, target, now }: SnapshotWishes,
+  context: Context,
+): Promise<Snapshot> {
+  const source = soundFile(database)
+  needRoom(dirname(target), source.bytes)
+  const { uid, gid, mode } = statSync(database)
+  for (let round = 1; ; round++) {
+    const state = stateOf(database)
+    const takenAt = now()
+    const taken = await withProgress(target, source.bytes, context, () =>
+      ask(snapshotter, {
+        task: 'take',
+        file: database,
+        target,
+        rollback: source.journalMode === 'rollback',
+      }),
+    )
+    if (taken.taken === undefined) throw new Error('no copy was taken')
+    chmodSync(target, 0o600)
+    const proof = await prove(snapshotter, target)
+    if (proof.problems.length > 0) {
+      rmSync(target, { force: true })
+      // a copy can go wrong on its way: it is the database where another one is as bad
+      if (round < rounds) continue
+      throw new DamagedSource(`the database is damaged: ${proof.problems.slice(0, 3).join('; ')}`)
+    }
+    await syncFile(target)
+    const { size } = statSync(target)
+    const facts: BackupFacts = {
+      id,
+      taken_at: new Date(takenAt).toISOString(),
+      proven_at: new Date(now()).toISOString(),
+      source: {
+        host: hostname(),
+        database,
+        owner: { uid, gid, mode: (mode & 0o7777).toString(8) },
+        journal_mode: source.journalMode,
+        method: taken.taken.method,
+        state,
+      },
+      database: {
+        bytes: size,
+        sha256: await hashFile(target, 'reading the copy', size, context),
+        ...proof.database,
+      },
+      tool: { candlekeep: manifest.version, sqlite: proof.sqlite, node: process.version },
+    }
+    return { facts, file: target, heldMs: taken.taken.heldMs }
+  }
+}
+
+/** Proves a copy that nobody writes to: a whole check by SQLite, and what is in it. Throws where it cannot be looked at. */
+export async function prove(snapshotter: Snapshotter, file: string): Promise<Proof> {
+  const { proof } = await ask(snapshotter, { task: 'prove', file })
+  if (proof === undefined) throw new Error('nothing was proven')
+  const left = ['-wal', '-shm', '-journal'].filter(suffix => existsSync(file + suffix))
+  if (left.length === 0) return proof
+  return { ...proof, problems: [...proof.problems, `the copy has ${left.join(', ')} beside it`] }
+}
+
+async function ask(snapshotter: Snapshotter, request: SnapshotRequest): Promise<SnapshotAnswer> {
+  const { findings, trouble } = await snapshotter.ask(request)
+  if (trouble === undefined) return findings
+  throw errorOf(trouble)
+}
+
+function errorOf(trouble: Trouble): Error {
+  if ('damaged' in trouble) return new DamagedSource(trouble.damaged)
+  return new UserError(`no copy could be taken: ${trouble.unknown}`)
+}
+
+/** The database itself is damaged: nothing of it may take the place of what is good. */
+export class DamagedSource extends Error {
+  override name = 'DamagedSource'
+}
+
+type SoundFile = Extract<FileFacts, { kind: 'database' }>
+
+function soundFile(database: string): SoundFile {
+  const file = lookAtFile(database)
+  switch (file.kind) {
+    case 'database':
+      return file
+    case 'missing':
+      throw new UserError(`${database} does not exist`, {
+        hint: 'Check paths.workspace and paths.database in the configuration.',
+      })
+    case 'unreadable':
+      throw new UserError(`${database} cannot be read: ${file.why}`, { hint: 'Check its owner and mode.' })
+    case 'empty':
+      throw new DamagedSource(`${database} is empty`)
+    case 'foreign':
+      throw new DamagedSource(`${database} is no SQLite database`)
+  }
+}
+
+/** The agent writes to the same disk: it must not be us who fill it. */
+export function needRoom(folder: string, bytes: number): void {
+  const { bavail, bsize } = statfsSync(folder)
+  const [free, needed] = [bavail * bsize, bytes * 1.05]
+  if (free >= needed) return
+  throw new UserError(
+    `no room in ${folder}: ${formatBytes(needed)} are needed, ${formatBytes(free)} are free`,
+    {
+      hint: `df -h ${folder}`,
+    },
+  )
+}
+
+const lookEveryMs = 100
+
+/** Shows how far a copy is by the size of its file. */
+async function withProgress<T>(
+  target: string,
+  total: number,
+  { progress }: Context,
+  work: () => Promise<T>,
+): Promise<T> {
+  const moved = progress('copying the database', total)
+  let seen = 0
+  const timer = setInterval(() => {
+    const size = statSync(target, { throwIfNoEntry: false })?.size ?? 0
+    if (size > seen) moved(size - seen)
+    seen = Math.max(seen, size)
+  }, lookEveryMs)
+  try {
+    return await work()
+  } finally {
+    clearInterval(timer)
+  }
+}
