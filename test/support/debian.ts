@@ -2,9 +2,10 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
 
 /**
- * Sees to it that Debian packages are there whose programs a test uses, given as `package: program`. Root installs
- * what is missing; for anybody else the reason to skip comes back (for tap's `skip`), with the command to run. With
- * `CI=true` nothing is skipped: what is missing there makes the test fail.
+ * Sees to it that Debian packages are there whose programs a test uses, given as `package: program`, or as
+ * `package: /path/of/a/file` where it has none. Root installs what is missing; for anybody else the reason to skip comes
+ * back (for tap's `skip`), with the command to run. With `CI=true` nothing is skipped: what is missing there makes the
+ * test fail.
  */
 export function skipWithoutPackages(wanted: Record<string, string>): string | false {
   const missing = Object.keys(wanted).filter(name => !isThere(wanted[name] as string))
@@ -35,5 +36,6 @@ function withoutServices(install: () => void): void {
 }
 
 function isThere(program: string): boolean {
+  if (program.startsWith('/')) return existsSync(program)
   return spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
 }
