@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { request as httpRequest } from 'node:http'
 import { Readable } from 'node:stream'
@@ -42,6 +43,7 @@ import { type S3Double, type S3DoubleOptions, startS3Double } from './support/s3
 import type { S3Fault, S3FaultRule } from './support/s3/faults.ts'
 import type { Operation } from './support/s3/routes.ts'
 import { skipWithoutSwift, startSwift } from './support/s3/swift.ts'
+import { temporaryFolder } from './support/workspace.ts'
 
 const mib = 1024 * 1024
 const data = randomBytes(100_000)
@@ -137,6 +139,24 @@ void t.test('What S3 does, the double does', async group => {
 
 void t.test('What S3 does, Swift does', { skip: skipWithoutSwift() }, async group => {
   await common(group, await startSwift(group))
+})
+
+void t.test('Swift does not outlive a test that is killed', { skip: skipWithoutSwift() }, async test => {
+  const module = JSON.stringify(new URL('support/s3/swift.ts', import.meta.url))
+  const code = `
+    import { startSwift } from ${module}
+    const { url } = await startSwift({ teardown() {} })
+    process.stdout.write(url, () => process.kill(process.pid, 'SIGKILL'))`
+  const env = { ...process.env, TMPDIR: temporaryFolder(test) }
+  const killed = spawnSync(process.execPath, ['--input-type=module', '-e', code], { env, encoding: 'utf8' })
+  test.equal(killed.signal, 'SIGKILL', killed.stderr)
+  test.match(killed.stdout, /^http:/)
+  const isThere = () =>
+    fetch(killed.stdout).then(
+      () => true,
+      () => false,
+    )
+  while (await isThere()) await new Promise(resolve => setImmediate(resolve))
 })
 
 async function common(group: Test, place: S3Place) {

@@ -13,7 +13,7 @@ export type ChecksumType = 'FULL_OBJECT' | 'COMPOSITE'
 /** In base64; a composite one has `-N` for its N parts at the end. */
 export type Checksum = { algorithm: Algorithm; value: string; type: ChecksumType }
 
-export function digest(algorithm: Algorithm, data: Buffer): Buffer {
+function digest(algorithm: Algorithm, data: Buffer): Buffer {
   if (algorithm === 'sha256' || algorithm === 'sha1') return createHash(algorithm).update(data).digest()
   return crcs[algorithm](data)
 }

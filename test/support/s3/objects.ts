@@ -114,7 +114,7 @@ export function identity(bucket: Bucket, { etag, versionId }: StoredObject): Rec
   return { etag: `"${etag}"`, 'x-amz-server-side-encryption': 'AES256', ...version }
 }
 
-export function checksumHeaders(checksum: Checksum | undefined): Record<string, string> {
+function checksumHeaders(checksum: Checksum | undefined): Record<string, string> {
   if (!checksum) return {}
   return {
     [`x-amz-checksum-${checksum.algorithm}`]: checksum.value,
