@@ -9,6 +9,7 @@ import { $ } from 'zx'
 import { ReplayClock } from '../test/support/exchange/clock.ts'
 import { generatedSource } from '../test/support/exchange/generated.ts'
 import { startReplay } from '../test/support/exchange/replay.ts'
+import { startS3Double } from '../test/support/s3/double.ts'
 import { nagiosStatus } from './health/report.ts'
 import { messageOf, UserError } from './job/errors.ts'
 import { exitStatus } from './job/exit_status.ts'
@@ -42,13 +43,22 @@ async function demo(days: number, keep: boolean): Promise<void> {
   const yesterday = Date.now() - day
   const clock = new ReplayClock({ at: yesterday })
   const exchange = await startReplay({ source: generatedSource({ symbols }), clock })
+  const s3 = await startS3Double({ buckets: ['demo'] })
   // Ctrl-C ends the command that runs; what is left over is taken away here
   process.once('SIGINT', () => undefined)
   try {
-    const config = makeFolder(sheet, exchange.url)
-    const run = (script: string, args: string[] = [], expected = [0]) =>
-      runCommand(config, clock, script, args, expected)
-    console.log(`An exchange on this machine with ${symbols.length} symbols; everything is kept in demo/.`)
+    const config = makeFolder(sheet, { exchange: exchange.url, s3: s3.url })
+    const run = (script: string, args: string[] = [], expected = [0]) => {
+      const own = {
+        ...s3.env,
+        CANDLEKEEP_CONFIG: config,
+        CANDLEKEEP_NOW: new Date(clock.now()).toISOString(),
+      }
+      return runCommand(own, script, args, expected)
+    }
+    console.log(
+      `An exchange with ${symbols.length} symbols and an S3 service on this machine; everything else is in demo/.`,
+    )
     console.log('\n① Is it well? There is nothing yet')
     await run('health_check', [], [nagiosStatus.critical])
     console.log(`\n② Yesterday: the first sync, ${days} days of 4h candles`)
@@ -56,18 +66,21 @@ async function demo(days: number, keep: boolean): Promise<void> {
     console.log('\n③ Today: a day later, the same command that cron runs')
     clock.set(yesterday + day)
     await run('daily_candle_sync')
-    console.log('\n④ Is it well now? All but a backup, which candlekeep does not take yet')
-    await run('health_check', [], [nagiosStatus.critical])
+    console.log('\n④ Three copies: on this disk, in a folder that stands for another one, and in S3')
+    await run('backup')
+    console.log('\n⑤ Are they good? All of them are read again, in full')
+    await run('backup', ['--verify'])
+    console.log('\n⑥ Is it well now?')
+    await run('health_check')
   } finally {
-    await exchange.close()
+    await Promise.all([exchange.close(), s3.close()])
     if (!keep) rmSync(folder, { recursive: true, force: true })
   }
 }
 
-/** Runs the real command, as a person would, at the exchange's time. */
+/** Runs the real command, as a person would. */
 async function runCommand(
-  config: string,
-  clock: ReplayClock,
+  environment: Record<string, string>,
   script: string,
   args: string[],
   expected: number[],
@@ -75,17 +88,18 @@ async function runCommand(
   const shown = [`npx zx scripts/${script}.mts`, ...args].join(' ')
   console.log(`$ ${shown}`)
   // nothing of the caller's own set-up, least of all the dead man's switch of a real server
-  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('CANDLEKEEP_'))
-  const time = new Date(clock.now()).toISOString()
-  const env = { ...Object.fromEntries(own), CANDLEKEEP_CONFIG: config, CANDLEKEEP_NOW: time }
+  const own = Object.entries(process.env).filter(([name]) => !/^(CANDLEKEEP|AWS)_/.test(name))
+  const env = { ...Object.fromEntries(own), ...environment }
   const file = join(project, `scripts/${script}.mts`)
   const { exitCode } = await $({ stdio: 'inherit', env, nothrow: true })`${process.execPath} ${file} ${args}`
   if (exitCode === null || !expected.includes(exitCode))
     throw new UserError(`${shown} ended with status ${exitCode}`, { status: exitCode ?? 1 })
 }
 
-/** The cheat sheet as it is shipped, with its folders and its exchange on this machine. */
-function makeFolder(sheet: { paths: object; sync: object; health: object }, url: string): string {
+type Sheet = { paths: object; sync: object; health: object; backup: { warm: object; cold: object } }
+
+/** The cheat sheet as it is shipped, with its folders and services on this machine. */
+function makeFolder(sheet: Sheet, urls: { exchange: string; s3: string }): string {
   mkdirSync(folder)
   writeFileSync(marker, '')
   const paths = {
@@ -103,7 +117,12 @@ function makeFolder(sheet: { paths: object; sync: object; health: object }, url:
         ...sheet,
         $schema: '../conf/cheat_sheet.schema.json',
         paths,
-        sync: { ...sheet.sync, base_url: url },
+        sync: { ...sheet.sync, base_url: urls.exchange },
+        backup: {
+          ...sheet.backup,
+          warm: { ...sheet.backup.warm, path: '../other_disk/warm', mount: null },
+          cold: { ...sheet.backup.cold, bucket: 'demo', endpoint: urls.s3, path_style: true },
+        },
         // some days of candles are no large database
         health: { ...sheet.health, min_database_mb: 0.1 },
       },

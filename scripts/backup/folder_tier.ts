@@ -76,7 +76,11 @@ export function openFolderTier(options: FolderTierOptions): FolderTier {
         })
       for (const file of readdirSync(folder).filter(isTemporary)) rmSync(inFolder(file), { force: true })
     },
-    list: async () => listFolder(folder),
+    async list() {
+      // without its disk it would look empty, and all that it has as gone
+      needMount(mount)
+      return listFolder(folder)
+    },
     async put(source, context) {
       needMount(mount)
       const { facts } = source

@@ -216,7 +216,8 @@ function copyOf(given: Pick<Copy, 'facts' | 'file' | 'heldMs'>, tools: BackupToo
   const make = async () => {
     const { id, database } = copy.facts
     makeScratchFolder(scratch)
-    needRoom(scratch, database.bytes / 2)
+    // what does not compress takes as much: the disk may be the agent's
+    needRoom(scratch, database.bytes)
     // from here on it is us who use the processor: the trading agent comes first
     setPriority(10)
     const plain = { file: copy.file, bytes: database.bytes, sha256: database.sha256 }

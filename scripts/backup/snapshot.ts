@@ -46,7 +46,7 @@ export async function takeSnapshot(
   context: Context,
 ): Promise<Snapshot> {
   const source = soundFile(database)
-  needRoom(dirname(target), source.bytes)
+  needRoom(dirname(target), source.bytes + source.wal)
   const { uid, gid, mode } = statSync(database)
   for (let round = 1; ; round++) {
     const state = stateOf(database)

@@ -23,7 +23,7 @@ export function judgeBackups(
   now: number,
   { maxAgeHours, rpoHours }: Limits,
 ): CheckResult {
-  const backups = all.filter(({ tier }) => expected.includes(tier))
+  const backups = expected.flatMap(name => all.filter(({ tier }) => tier === name))
   const covered = backups.map(({ coversUntil }) => coversUntil)
   const lossMs = backups.length === 0 ? undefined : Math.max(0, now - Math.max(...covered))
   const stale = backups.filter(({ coversUntil }) => now - coversUntil > maxAgeHours * hour)
