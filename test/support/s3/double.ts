@@ -255,7 +255,7 @@ async function read(
   } catch {
     return undefined
   }
-  if (!cut) return request.complete ? Buffer.concat(parts) : undefined
+  if (!cut) return Buffer.concat(parts)
   request.socket.destroy()
   return undefined
 }
