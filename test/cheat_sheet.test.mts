@@ -28,8 +28,10 @@ async function setUp(test: Test, mail?: MailServer) {
 }
 
 await t.test('the cheat sheet', async group => {
-  await group.test('says whether it is valid, and which channels it has', async test => {
+  await group.test('says whether it is valid, and which tiers and channels it has', async test => {
     const { workspace, env } = await setUp(test)
+    const cold = { bucket: 'backups', age_recipients: ['age1qqqq'] }
+    workspace.configure(sheet => (sheet.backup = { warm: { path: 'warm', mount: '.' }, cold }))
     for (const args of [[], ['--validate']]) {
       const { status, stdout, stderr } = await workspace.run('cheat_sheet', args, { env })
       test.same(
@@ -39,6 +41,9 @@ await t.test('the cheat sheet', async group => {
           '',
           [
             `✅ ${workspace.file} is valid · 3 symbols`,
+            `✅ hot       ${workspace.folder}/backups/hot`,
+            `⚠️  warm      ${workspace.folder}/warm: nothing is mounted at ${workspace.folder} now`,
+            '✅ cold      s3://backups/candlekeep/, encrypted',
             '✅ Slack     configured',
             '–  e-mail    not configured: set alerts.email.to and CANDLEKEEP_SMTP_URL',
             '✅ PagerDuty configured',
@@ -64,7 +69,7 @@ await t.test('the cheat sheet', async group => {
     for (const args of [[], ['--validate']]) {
       const ended = await workspace.run('cheat_sheet', args, { env: open })
       expectStatus(test, ended, 2)
-      test.match(ended.stdout, / is valid · 3 symbols\n❌ Slack .* is open to others \(mode 0644\)/)
+      test.match(ended.stdout, / is valid · 3 symbols\n(.*\n){3}❌ Slack .* is open to others \(mode 0644\)/)
     }
     const { json } = await workspace.run('cheat_sheet', ['--json'], { env: open })
     test.match(json, { exit_status: 2, channels: ['pagerduty'], faulty: ['slack'] })
