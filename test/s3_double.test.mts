@@ -842,10 +842,17 @@ void t.test('A request that no SDK would send is refused', async test => {
   const path = `/${Bucket}/key`
   const body = Buffer.from('<Delete><Object><Key>key</Key></Object></Delete>')
   const length = { 'content-length': String(body.length) }
+  const sha256 = { 'x-amz-checksum-sha256': base64('sha256', body) }
   const refusals: [Sent: Partial<Signing>, status: number, code: string][] = [
     [{ headers: { 'transfer-encoding': 'chunked' }, body }, 501, 'NotImplemented'],
     [{ headers: {} }, 411, 'MissingContentLength'],
     [{ method: 'POST', query: 'delete=', path: `/${Bucket}`, headers: length, body }, 400, 'InvalidRequest'],
+    [{ headers: { ...length, 'x-amz-sdk-checksum-algorithm': 'SHA256' }, body }, 400, 'InvalidRequest'],
+    [
+      { headers: { ...length, ...sha256, 'x-amz-sdk-checksum-algorithm': 'SHA1' }, body },
+      400,
+      'InvalidRequest',
+    ],
     [{ headers: length, body, scopeDay: '20260101' }, 400, 'AuthorizationHeaderMalformed'],
     [{ headers: length, body, path: '/%zz/key' }, 400, 'InvalidArgument'],
   ]
@@ -1283,6 +1290,8 @@ void t.test('All requests are kept on record', async test => {
     Array.from({ length: 2 }, () => ['UploadPart', 'large', 200, undefined]),
   )
   test.strictSame(last, ['CompleteMultipartUpload', 'large', 200, undefined])
+  await put('one', 'again')
+  test.equal(double.versions().length, 2, 'a bucket without Object Lock keeps no older version')
   test.match(double.requests[0], {
     method: 'PUT',
     bytes: data.length,
