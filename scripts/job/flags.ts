@@ -72,10 +72,11 @@ export function integerFlag(
 }
 
 export function helpText(script: string, summary: string, flags: Flags): string {
+  const form = ([name, { value }]: [string, Flag]) => `--${name}${value === undefined ? '' : ` ${value}`}`
+  const all = Object.entries<Flag>({ ...flags, ...commonFlags })
+  const width = Math.max(20, ...all.map(flag => form(flag).length))
   const lines = (group: Flags) =>
-    Object.entries(group).map(([name, { value, help }]) => {
-      return `  ${`--${name}${value === undefined ? '' : ` ${value}`}`.padEnd(20)} ${help}`
-    })
+    Object.entries(group).map(flag => `  ${form(flag).padEnd(width)} ${flag[1].help}`)
   return [
     summary,
     '',
