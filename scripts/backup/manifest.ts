@@ -84,7 +84,7 @@ export function renderManifest(manifest: Manifest): string {
 /** Reads the manifest of `id`. Throws a BadCopy where a single byte of it is not as it was written. */
 export function readManifest(text: string, id: string): Manifest {
   const manifest = parse(text)
-  if (manifest === undefined) throw new BadCopy('its manifest is damaged')
+  if (typeof manifest === 'string') throw new BadCopy(manifest)
   if (manifest.id !== id) throw new BadCopy(`its manifest is that of ${manifest.id}`)
   // a name that leads elsewhere is none that we give
   if (!manifest.stored.file.startsWith(`${id}.`) || manifest.stored.file.includes('/'))
@@ -92,14 +92,18 @@ export function readManifest(text: string, id: string): Manifest {
   return manifest
 }
 
-function parse(text: string): Manifest | undefined {
+/** A manifest, or what is wrong with it. */
+function parse(text: string): Manifest | string {
+  const damaged = 'its manifest is damaged'
   try {
     const { format: found, manifest_sha256: _, ...manifest } = JSON.parse(text) as Record<string, unknown>
+    if (typeof found === 'string' && found !== format && /^candlekeep backup \d+$/.test(found))
+      return `its manifest is one of another version: ${found}`
     // white space and the order of keys too: what is not byte for byte what we write has been changed
     const same = found === format && renderManifest(manifest as Manifest) === text
-    return same ? (manifest as Manifest) : undefined
+    return same ? (manifest as Manifest) : damaged
   } catch {
-    return undefined
+    return damaged
   }
 }
 

@@ -8,8 +8,8 @@ import { command } from '../job/words.ts'
 import { fetchCopy } from './archive.ts'
 import { BadCopy, type Manifest } from './manifest.ts'
 import type { BackupRecords } from './records.ts'
-import { needRoom, prove, type Snapshotter } from './snapshot.ts'
-import type { Context, Tier } from './tier.ts'
+import { DamagedSource, needRoom, prove, type Snapshotter } from './snapshot.ts'
+import { type Context, NotReadable, type Tier } from './tier.ts'
 
 export type VerifyTools = {
   records: BackupRecords
@@ -22,12 +22,12 @@ export type VerifyTools = {
 
 /**
  * What reading a backup again came to: proven, all of it; read as it is stored, which was compared, but not decrypted;
- * bad; or it could not be read now.
+ * bad; it could not be read; or that takes hours, as it is archived.
  */
 export type Verified = {
   tier: TierName
   id: string
-  result: 'proven' | 'read' | 'bad' | 'unknown'
+  result: 'proven' | 'read' | 'bad' | 'unknown' | 'archived'
   why: string
   bytes: number
 }
@@ -94,7 +94,10 @@ async function verify(tier: Tier, manifest: Manifest, tools: VerifyTools): Promi
   } catch (error) {
     context.signal.throwIfAborted()
     const why = messageOf(error)
-    if (!(error instanceof BadCopy)) return { ...found, result: 'unknown', why }
+    // what SQLite will not even open is as bad as what it complains of
+    const isBad = error instanceof BadCopy || error instanceof DamagedSource
+    if (error instanceof NotReadable) return { ...found, result: 'archived', why }
+    if (!isBad) return { ...found, result: 'unknown', why }
     records.verified(tier.name, id, why)
     return { ...found, result: 'bad', why }
   }

@@ -1,0 +1,22 @@
+import { execFileSync } from 'node:child_process'
+
+/** Everything below a folder as Debian's programs see it: kind, mode, owner, times and content of each file. */
+export function digestOfFolder(folder: string, { times = true } = {}): string {
+  const form = times ? '%y %m %u:%g %s %T@ %p\\n' : '%y %m %u:%g %p\\n'
+  const script = `find . -printf '${form}' | LC_ALL=C sort; find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum`
+  return execFileSync('sh', ['-c', script], { cwd: folder, encoding: 'utf8' })
+}
+
+/** The files in a folder by name, each with its SHA-256 (Debian's sha256sum). */
+export function sumsIn(folder: string): Map<string, string> {
+  const script = "find . -maxdepth 1 -type f -printf '%f\\0' | LC_ALL=C sort -z | xargs -0r sha256sum --"
+  const lines = execFileSync('sh', ['-c', script], { cwd: folder, encoding: 'utf8' })
+    .split('\n')
+    .filter(Boolean)
+  return new Map(lines.map(line => [line.slice(66), line.slice(0, 64)]))
+}
+
+/** All that is in a database, as Debian's sqlite3 writes it. */
+export function dump(file: string): string {
+  return execFileSync('sqlite3', ['-readonly', file, '.dump'], { encoding: 'utf8', maxBuffer: 1 << 28 })
+}
