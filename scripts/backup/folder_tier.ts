@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import {
+  accessSync,
   chmodSync,
+  constants,
   createReadStream,
   existsSync,
   mkdirSync,
@@ -17,7 +19,8 @@ import type { TierName } from '../job/config.ts'
 import { codeOf, messageOf, UserError } from '../job/errors.ts'
 import { isMounted } from '../job/mount.ts'
 import { syncFolder } from '../job/replace_file.ts'
-import { copy, type HashedFile, hashFile, syncFile } from './archive.ts'
+import { quote } from '../job/words.ts'
+import { copy, type HashedFile, hashFile } from './archive.ts'
 import {
   type BackupFacts,
   BadCopy,
@@ -85,9 +88,9 @@ export function openFolderTier(options: FolderTierOptions): FolderTier {
       needMount(mount)
       const { facts } = source
       const temporaryFile = temporary(facts.id)
-      for (const name of [dataName(facts.id), manifestName(facts.id)])
-        if (existsSync(inFolder(name)))
-          throw new UserError(`${inFolder(name)} is there already; it is not overwritten`)
+      for (const taken of [dataName(facts.id), manifestName(facts.id)])
+        if (existsSync(inFolder(taken)))
+          throw new UserError(`${inFolder(taken)} is there already; it is not overwritten`)
       const stored = compressed
         ? await copyProven(await source.archive(), temporaryFile, name, context)
         : await inPlace(source, temporaryFile, name, context)
@@ -137,9 +140,29 @@ function needMount(mount: string | null): void {
   })
 }
 
+/** What the system says of a folder that cannot be used, for people. */
+function unusable(folder: string, error: unknown): unknown {
+  const reasons: Record<string, string> = {
+    EEXIST: 'it is a file, and no folder',
+    ENOTDIR: 'a file is where it, or a folder above it, should be',
+    EACCES: 'this user may not write there',
+    EPERM: 'this user may not write there',
+    EROFS: 'it is on a disk that is mounted read-only',
+  }
+  const why = reasons[codeOf(error)]
+  if (why === undefined) return error
+  return new UserError(`${folder} cannot be used: ${why}`, { hint: `ls -ld ${quote(folder)}`, cause: error })
+}
+
 /** Backups hold everything that the database does: they are for its owner only. */
 function makeFolder(folder: string): void {
-  if (mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined) syncFolder(dirname(folder))
+  try {
+    if (mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined) syncFolder(dirname(folder))
+    // what is mounted read-only, or another user's, is told before a copy is made for it
+    accessSync(folder, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw unusable(folder, error)
+  }
 }
 
 /** Beside others of its kind, and none of them: `.agent_backup_….tmp`. */
@@ -266,6 +289,6 @@ function namesIn(folder: string): string[] {
     return readdirSync(folder).toSorted()
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return []
-    throw error
+    throw unusable(folder, error)
   }
 }

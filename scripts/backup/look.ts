@@ -7,7 +7,7 @@ import type { Context, Listing, Tier } from './tier.ts'
 export type Looked = Listing & {
   tier: Tier
   records: Map<string, BackupRecord>
-  /** What the retention would do right now. */
+  /** What the retention would do after a backup that is taken right now. */
   verdicts: Verdict[]
   trouble: string | undefined
 }
@@ -24,7 +24,9 @@ export function look(
       const found = { tier, records: records.of(tier.name), verdicts: [], trouble: undefined }
       try {
         const listing = await tier.list(context)
-        const verdicts = retain(records.kept(tier.name, listing.backups), tier.policy, now)
+        const next = { id: 'the next', takenAt: now, proven: true }
+        const kept = [next, ...records.kept(tier.name, listing.backups)]
+        const verdicts = retain(kept, tier.policy, now, [next.id]).filter(({ id }) => id !== next.id)
         return { ...found, ...listing, verdicts }
       } catch (error) {
         context.signal.throwIfAborted()

@@ -53,10 +53,13 @@ export class BackupRecords {
     })
   }
 
-  /** Nothing was committed since the backup `id` was taken: wherever it is, it has everything up to now. */
+  /**
+   * Nothing was committed since the backup `id` was taken: wherever it is, it has everything up to now. What was noted
+   * by a clock that was ahead goes: for as long as it lies in the future nobody would see how old a backup is.
+   */
   covers(id: string, until: number): void {
     this.#history.transact(database =>
-      database.prepare('UPDATE backups SET covers_until = max(covers_until, ?) WHERE id = ?').run(until, id),
+      database.prepare('UPDATE backups SET covers_until = max(taken_at, ?) WHERE id = ?').run(until, id),
     )
   }
 

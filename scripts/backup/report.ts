@@ -1,15 +1,11 @@
 import type { ChalkInstance } from 'chalk'
-import type { Condition } from '../job/alerting.ts'
-import type { TierName } from '../job/config.ts'
+import type { Condition, Severity } from '../job/alerting.ts'
+import type { Config } from '../job/config.ts'
 import type { Outcome } from '../job/ending.ts'
 import { formatDuration } from '../job/time.ts'
-import { command, count, formatBytes, some } from '../job/words.ts'
-import type { BackupFacts, Manifest } from './manifest.ts'
-import type { BackupRecord } from './records.ts'
-import type { Verdict } from './retention.ts'
+import { command, count, formatBytes, quote, some } from '../job/words.ts'
+import type { BackupFacts } from './manifest.ts'
 import type { BackupResult, TierResult } from './run.ts'
-import type { Tier } from './tier.ts'
-import type { Verified } from './verify.ts'
 
 type Look = { colour: ChalkInstance; elapsedMs: number }
 
@@ -93,41 +89,66 @@ function describeTier(
   ]
 }
 
-/** One about each tier, one about the database, one about the copies that are not what they were. */
-function conditionsOf({ tiers }: BackupResult): Condition[] {
+/** About the database, about each tier, and about the copies on it that are not what they were. */
+function conditionsOf({ facts, tiers }: BackupResult): Condition[] {
   const allFailed = tiers.every(({ trouble }) => trouble !== undefined)
   return [
     { key: 'backup:source', severity: 'ok', title: 'the database can be backed up again', details: [] },
-    ...tiers.flatMap(({ tier, trouble, listing }): Condition[] => [
-      {
-        key: `backup:${tier.name}`,
-        severity: trouble === undefined ? 'ok' : allFailed ? 'critical' : 'warning',
-        title:
-          trouble === undefined
-            ? `the ${tier.name} tier has its backup again`
-            : `the ${tier.name} tier has got no backup: ${trouble.message}`,
-        details: trouble?.hint === undefined ? [] : [`→ ${trouble.hint}`],
-      },
-      {
-        key: `backup:${tier.name}:broken`,
-        severity: listing.broken.length === 0 ? 'ok' : 'warning',
-        title:
-          listing.broken.length === 0
-            ? `the ${tier.name} tier has only whole backups again`
-            : `the ${tier.name} tier has ${count(listing.broken.length, 'damaged backup')}`,
-        details: listing.broken.map(({ name, why }) => `${name}: ${why}`),
-      },
+    ...tiers.flatMap(entry => [
+      conditionOfTier(entry, facts.id, allFailed ? 'critical' : 'warning'),
+      ...conditionsOfBroken(entry),
     ]),
   ]
 }
 
+function conditionOfTier(
+  { tier, stored, listing, trouble }: TierResult,
+  id: string,
+  severity: Severity,
+): Condition {
+  const key = `backup:${tier.name}`
+  if (trouble === undefined)
+    return { key, severity: 'ok', title: `the ${tier.name} tier has its backup again`, details: [] }
+  // what it had missed, or the removal of old ones, can still fail
+  const hasIt = [...stored, ...listing.backups].some(found => found.id === id)
+  const title = hasIt
+    ? `the ${tier.name} tier has its backup, but ${trouble.message}`
+    : `the ${tier.name} tier has got no backup: ${trouble.message}`
+  return { key, severity, title, details: trouble.hint === undefined ? [] : [`→ ${trouble.hint}`] }
+}
+
+/** Nothing can be said of a tier that could not be looked at. */
+function conditionsOfBroken({ tier, listing, trouble }: TierResult): Condition[] {
+  const { broken } = listing
+  if (broken.length === 0 && trouble !== undefined) return []
+  const title =
+    broken.length === 0
+      ? `the ${tier.name} tier has only whole backups again`
+      : `the ${tier.name} tier has ${count(broken.length, 'damaged backup')}`
+  return [
+    {
+      key: `backup:${tier.name}:broken`,
+      severity: broken.length === 0 ? 'ok' : 'warning',
+      title,
+      details: broken.map(({ name, why }) => `${name}: ${why}`),
+    },
+  ]
+}
+
 /** No backup of a damaged database: it must not push out a good one. */
-export function reportDamaged(why: string, newest: string | undefined): Outcome {
+export function reportDamaged(
+  why: string,
+  { newest, config }: { newest: string | undefined; config: Pick<Config, 'file' | 'isDefault'> },
+): Outcome {
   const kept =
     newest === undefined
       ? 'there is no earlier backup'
       : `all earlier backups are kept, the newest is ${newest}`
-  const advice = command('health_check', '--full')
+  const advice = command(
+    'health_check',
+    '--full',
+    ...(config.isDefault ? [] : ['--config', quote(config.file)]),
+  )
   return {
     outcome: 'failed',
     report: [`❌ no backup was taken: ${why}`, `   ${kept}`, `   → ${advice}`],

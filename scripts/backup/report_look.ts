@@ -9,17 +9,23 @@ import type { Verdict } from './retention.ts'
 import type { Step } from './s3_self_test.ts'
 
 /** What `--dry-run` says: where a new backup would go, what would be removed and why. */
-export function reportPlan(looked: Looked[]): Outcome {
+export function reportPlan(looked: Looked[], colour: ChalkInstance): Outcome {
   const usable = looked.filter(({ trouble }) => trouble === undefined)
   const removed = usable.flatMap(({ verdicts }) => verdicts.filter(({ prune }) => prune))
-  const names = looked.map(({ tier }) => tier.name).join(', ')
-  const summary = `a backup to ${names} would be taken; ${count(removed.length, 'old one')} would be removed`
+  const names = usable.map(({ tier }) => tier.name).join(', ')
+  const lost = looked.filter(({ trouble }) => trouble !== undefined).map(({ tier }) => tier.name)
+  const summary = [
+    usable.length === 0
+      ? 'no backup could be taken'
+      : `a backup to ${names} would be taken; ${count(removed.length, 'old one')} would be removed`,
+    ...(lost.length === 0 ? [] : [`${lost.join(', ')} cannot be used`]),
+  ].join('; ')
   return {
-    outcome: 'done',
+    outcome: outcomeOf(looked),
     report: [
       ...looked.flatMap(({ tier, verdicts, trouble }) => [
         `${tier.name} · ${tier.where}`,
-        ...(trouble === undefined ? verdicts.map(describeVerdict) : [`  ${trouble}`]),
+        ...(trouble === undefined ? verdicts.map(describeVerdict) : [`  ${colour.red(trouble)}`]),
       ]),
       summary,
     ],
@@ -32,6 +38,13 @@ export function reportPlan(looked: Looked[]): Outcome {
   }
 }
 
+/** As of a backup: some tiers that cannot be looked at, or all of them. */
+function outcomeOf(looked: Looked[]): Outcome['outcome'] {
+  const unreadable = looked.filter(({ trouble }) => trouble !== undefined)
+  if (unreadable.length === 0) return 'done'
+  return unreadable.length < looked.length ? 'partly' : 'failed'
+}
+
 function describeVerdict({ id, prune, why }: Verdict): string {
   return `  ${prune ? 'remove' : 'keep  '} ${id}  ${why}`
 }
@@ -41,9 +54,20 @@ export function reportList(listed: Looked[], now: number, colour: ChalkInstance)
   const total = listed.flatMap(({ backups }) => backups)
   const bytes = sizeOf(total)
   const unreadable = listed.filter(({ trouble }) => trouble !== undefined)
-  const summary = `${count(total.length, 'backup')} on ${count(listed.length, 'tier')}, ${formatBytes(bytes)}`
+  const damaged = listed.flatMap(({ broken, backups, records }) => [
+    ...broken,
+    ...backups.filter(manifest => recordOf(manifest, records).failure !== null),
+  ])
+  const readable = listed.length - unreadable.length
+  const summary = [
+    `${count(total.length, 'backup')} on ${count(readable, 'tier')}, ${formatBytes(bytes)}`,
+    ...(damaged.length === 0 ? [] : [colour.red(`${damaged.length} damaged`)]),
+    ...(unreadable.length === 0
+      ? []
+      : [colour.red(`${count(unreadable.length, 'tier')} could not be looked at`)]),
+  ].join(' · ')
   return {
-    outcome: unreadable.length === 0 ? 'done' : unreadable.length < listed.length ? 'partly' : 'failed',
+    outcome: outcomeOf(listed),
     report: [...listed.flatMap(entry => listTier(entry, now, colour)), summary],
     summary,
     figures: {
@@ -55,6 +79,7 @@ export function reportList(listed: Looked[], now: number, colour: ChalkInstance)
             tier: tier.name,
             id: manifest.id,
             taken_at: manifest.taken_at,
+            where: tier.where,
             bytes: manifest.stored.bytes,
             proven_at: new Date(provenAt).toISOString(),
             failure,

@@ -8,7 +8,7 @@ import { compress, type HashedFile } from './archive.ts'
 import { missedBy } from './catch_up.ts'
 import { type BackupFacts, BadCopy, idAt, type Manifest } from './manifest.ts'
 import type { BackupRecords } from './records.ts'
-import { retain } from './retention.ts'
+import { provenUpTo, retain } from './retention.ts'
 import { DamagedSource, needRoom, type Snapshotter, takeSnapshot } from './snapshot.ts'
 import { stateOf } from './source_state.ts'
 import type { Context, Listing, Source, Tier } from './tier.ts'
@@ -125,9 +125,10 @@ function refuseWhereNoneIsUsable(visits: TierResult[]): void {
 
 /** The newest good backup of the hot tier, where nothing can have been committed since it was taken. */
 function unchangedSince({ listing, trouble }: TierResult, tools: BackupTools): Copy | undefined {
-  const { records, tiers, database } = tools
-  const good = new Set(records.kept('hot', listing.backups).flatMap(({ id, proven }) => (proven ? [id] : [])))
-  const newest = listing.backups.find(({ id }) => good.has(id))
+  const { records, database, now } = tools
+  // what is dated in the future counts nowhere as a backup of today
+  const [good] = provenUpTo(now(), records.kept('hot', listing.backups))
+  const newest = listing.backups.find(({ id }) => id === good?.id)
   if (newest === undefined || trouble !== undefined) return undefined
   const { source } = newest
   if (source.database !== database || source.state === null || source.state !== stateOf(database))
@@ -232,9 +233,9 @@ function copyOf(given: Pick<Copy, 'facts' | 'file' | 'heldMs'>, tools: BackupToo
 }
 
 async function prune(entry: TierResult, copy: Copy, { records, now, context }: BackupTools): Promise<void> {
-  const { tier, stored, listing } = entry
-  const there = [...stored, ...listing.backups]
-  const fresh = [copy.facts.id, ...stored.map(({ id }) => id)]
+  const { tier, listing } = entry
+  const there = [...entry.stored, ...listing.backups]
+  const fresh = [copy.facts.id, ...entry.stored.map(({ id }) => id)]
   const verdicts = retain(records.kept(tier.name, there), tier.policy, now(), fresh)
   for (const { id } of verdicts.filter(verdict => verdict.prune)) {
     const manifest = there.find(found => found.id === id)

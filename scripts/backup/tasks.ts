@@ -30,7 +30,8 @@ export const tasks: Record<Task, (tools: TaskTools) => Promise<Outcome> | Outcom
       const result = await backUp(tools, { tiers: [...chosen], ifChanged: wishes.ifChanged })
       return reportBackup(result, { colour, elapsedMs: performance.now() - started })
     } catch (error) {
-      if (error instanceof DamagedSource) return reportDamaged(error.message, records.newest())
+      if (error instanceof DamagedSource)
+        return reportDamaged(error.message, { newest: records.newest(), config })
       throw error
     }
   },
@@ -54,8 +55,8 @@ export const tasks: Record<Task, (tools: TaskTools) => Promise<Outcome> | Outcom
     return reportList(await look(tiers.of(wishes.tiers), records, now(), context), now(), colour)
   },
 
-  async 'dry-run'({ tiers, wishes, records, now, context }) {
-    return reportPlan(await look(tiers.of(wishes.tiers), records, now(), context))
+  async 'dry-run'({ tiers, wishes, records, now, context, colour }) {
+    return reportPlan(await look(tiers.of(wishes.tiers), records, now(), context), colour)
   },
 
   async 'self-test'({ config, context, colour }) {

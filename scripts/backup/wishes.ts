@@ -71,7 +71,10 @@ function chooseTiers(given: string | undefined, configured: TierName[]): TierNam
       throw usage(`--tiers: the cheat sheet has no ${name} tier`, `Set ${key} in the configuration.`)
     }
     const meant = nearest(name, configured)
-    throw usage(`--tiers: ${JSON.stringify(name)} is no tier`, meant && `Did you mean ${meant}?`)
+    throw usage(
+      `--tiers: ${JSON.stringify(name)} is no tier`,
+      meant === undefined ? `There are: ${configured.join(', ')}.` : `Did you mean ${meant}?`,
+    )
   }
   return configured.filter(name => names.has(name))
 }

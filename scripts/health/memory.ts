@@ -63,13 +63,14 @@ function untradable(database: Database.Database, now: number): string[] {
   return found === undefined ? [] : (JSON.parse(found) as { symbol: string }[]).map(({ symbol }) => symbol)
 }
 
+/** What a clock that was ahead has noted as covered says nothing: then only when it was taken is known. */
 function newestBackups(database: Database.Database, now: number): BackupFacts[] {
   return database
     .prepare(
-      `SELECT tier, taken_at AS takenAt, max(covers_until) AS coversUntil, bytes FROM backups
+      `SELECT tier, taken_at AS takenAt, max(iif(covers_until <= ?, covers_until, taken_at)) AS coversUntil, bytes FROM backups
        WHERE proven_at IS NOT NULL AND failed_at IS NULL AND removed_at IS NULL AND taken_at <= ? GROUP BY tier ORDER BY tier`,
     )
-    .all(now) as BackupFacts[]
+    .all(now, now) as BackupFacts[]
 }
 
 /** Two weeks back, one an hour: enough for a trend, however often monitoring asks. */
