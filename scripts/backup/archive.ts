@@ -77,20 +77,22 @@ export async function fetchCopy(
   const { stored, database } = manifest
   const packed = meter(context.progress(`reading ${tier.name}`, stored.bytes))
   const plain = meter()
-  const raw = await tier.read(manifest, context)
   const decoded = file !== undefined && (stored.encryption === null || identity !== undefined)
   const steps = [
     ...(decoded && stored.encryption === 'age' ? [await decryption(identity ?? '')] : []),
     ...(decoded && stored.compression === 'zstd' ? [createZstdDecompress()] : []),
   ]
+  const raw = await tier.read(manifest, context)
   try {
     const end = decoded ? createWriteStream(file) : drain()
     await pipeline([raw, packed, ...steps, plain, end], { signal: context.signal })
   } catch (error) {
     context.signal.throwIfAborted()
-    // what is damaged makes decompression or decryption fail first: the rest is read to tell that from other trouble
-    if (isOfContent(error)) throw new BadCopy(`it cannot be read: ${messageOf(error)}`)
-    throw error
+    if (!isOfContent(error)) throw error
+    if (stored.encryption === null || !decoded) throw new BadCopy(`it cannot be read: ${messageOf(error)}`)
+    // a wrong key looks as damage does: where what is stored is as it was, it is the key
+    await fetchCopy(tier, manifest, {}, context)
+    throw new NotReadable(`it cannot be decrypted with the identity that is here: ${messageOf(error)}`)
   }
   compare(packed, stored, 'stored')
   if (decoded) compare(plain, database, 'the database')
@@ -107,7 +109,8 @@ function compare(found: Meter, expected: { bytes: number; sha256: string }, what
 function isOfContent(error: unknown): boolean {
   if (error instanceof NotReadable || error instanceof BadCopy) return false
   const { code = '', syscall } = error as NodeJS.ErrnoException
-  return syscall === undefined && (code.startsWith('ZSTD_') || code.startsWith('ERR_ZSTD') || code === '')
+  // Z_BUF_ERROR: it ended too early
+  return syscall === undefined && (code === '' || /^(ERR_)?Z(STD)?_/.test(code))
 }
 
 type Meter = Transform & { bytes: () => number; sha256: () => string }

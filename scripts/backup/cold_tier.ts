@@ -111,7 +111,7 @@ async function store(
   if (digests.sha256 !== sha256) throw new BadCopy(`${file} is not what was made`)
   const name = dataName(facts.id, { sha256, encryption })
   own.note(name)
-  await storeDatabase(bucket, { ...digests, name, id: facts.id, file, bytes, partSize: size }, context)
+  await storeDatabase(bucket, { digests, name, id: facts.id, file, bytes, partSize: size }, context)
   const manifest = {
     ...facts,
     stored: { file: name, bytes, sha256, compression: 'zstd' as const, encryption },

@@ -4,16 +4,18 @@ import { createReadStream } from 'node:fs'
 const mebibyte = 1 << 20
 const mostParts = 10_000
 
-/** The size of the parts that an object of so many bytes is uploaded in: that of the cheat sheet, unless S3 has no room for so many. */
+/** How large the parts of so many bytes are: as the cheat sheet has it, unless S3 does not take so many. */
 export function partSize(bytes: number, partMb: number): number {
-  return Math.max(partMb, Math.ceil(bytes / mostParts / mebibyte)) * mebibyte
+  return Math.max(partMb * mebibyte, Math.ceil(bytes / mostParts))
 }
 
-/** What S3 is to say about a file, and what we say. */
+/** Of a file that is to be uploaded. */
 export type Digests = {
-  /** Hexadecimal, of the whole. */
+  /** Of the whole, hexadecimal: as we say it. */
   sha256: string
-  /** As S3 has it: of the whole in base64; of an object in parts, of the digests of the parts, and how many they are. */
+  /** Of each part, in base64. */
+  parts: string[]
+  /** As S3 says it: of the whole, or of an object in parts that of their digests, with how many they are. */
   checksum: string
 }
 
@@ -39,7 +41,11 @@ export async function digestInParts(file: string, size: number, signal: AbortSig
     }
   }
   parts.push(part.digest())
-  const digest = parts.length === 1 ? parts[0] : createHash('sha256').update(Buffer.concat(parts)).digest()
-  const count = parts.length === 1 ? '' : `-${parts.length}`
-  return { sha256: whole.digest('hex'), checksum: `${digest?.toString('base64')}${count}` }
+  const inBase64 = parts.map(digest => digest.toString('base64'))
+  const ofParts = createHash('sha256').update(Buffer.concat(parts)).digest('base64')
+  return {
+    sha256: whole.digest('hex'),
+    parts: inBase64,
+    checksum: parts.length === 1 ? String(inBase64[0]) : `${ofParts}-${parts.length}`,
+  }
 }

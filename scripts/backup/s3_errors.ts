@@ -97,8 +97,8 @@ function ofAccess(error: S3Problem, cold: Cold): Told | undefined {
       }
     case 'SignatureDoesNotMatch':
       return {
-        what: 'the secret key is wrong',
-        hint: 'Check AWS_SECRET_ACCESS_KEY: a blank too many is enough.',
+        what: 'the secret key is not that of the access key',
+        hint: `Check ${keys}: a blank too many is enough.`,
       }
     case 'ExpiredToken':
     case 'ExpiredTokenException':
@@ -131,6 +131,9 @@ function clockError({ $response }: S3Problem): string {
   return apart > minute ? `: it is ${formatDuration(apart)} from that of the service` : ''
 }
 
+export const oneHostOnly =
+  'Do two hosts have the same bucket and prefix? Set backup.cold.prefix to one of its own for each.'
+
 const ofOtherRegion = [
   'PermanentRedirect',
   'AuthorizationHeaderMalformed',
@@ -138,6 +141,9 @@ const ofOtherRegion = [
 ]
 
 function ofPlace(error: S3Problem, { bucket, region }: Cold): Told | undefined {
+  if (isConflict(error)) {
+    return { what: 'others write the same objects at this moment', hint: oneHostOnly }
+  }
   if (error.name === 'NoSuchBucket') {
     return {
       what: 'there is no such bucket',
@@ -217,7 +223,7 @@ function ofConnection(error: S3Problem, cold: Cold): Told | undefined {
       hint: `Check the network and backup.cold.${cold.endpoint === null ? 'region' : 'endpoint'}${style}.`,
     }
   }
-  if (status !== undefined && (status >= 500 || status === 429))
+  if (status !== undefined && ((status >= 500 && status !== 501) || status === 429))
     return { what: `the service is not well: ${status} ${error.name}`, hint: 'The next run tries again.' }
   if (status === undefined && error.$response !== undefined)
     return {

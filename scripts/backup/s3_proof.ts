@@ -6,15 +6,22 @@ import type { Cold } from './s3_policy.ts'
 import { readObject } from './s3_read.ts'
 
 /** What a database is uploaded as. */
-export type Upload = Digests & { name: string; id: string; file: string; bytes: number; partSize: number }
+export type Upload = {
+  name: string
+  id: string
+  file: string
+  bytes: number
+  partSize: number
+  digests: Digests
+}
 
 /** Why an object is not what it should be, and what to do about it. */
 export type Flaw = { what: string; hint?: string }
 
 /** Our own names in the metadata of an object. */
-export const metadataOf = ({ id, sha256 }: Pick<Upload, 'id' | 'sha256'>) => ({
+export const metadataOf = ({ id, digests }: Upload) => ({
   'candlekeep-id': id,
-  'candlekeep-sha256': sha256,
+  'candlekeep-sha256': digests.sha256,
 })
 
 /**
@@ -33,10 +40,11 @@ function flawInHead(head: HeadObjectCommandOutput, upload: Upload, cold: Cold): 
   const { ContentLength, ChecksumSHA256, Metadata = {}, StorageClass = 'STANDARD' } = head
   const length = ContentLength ?? 0
   if (length !== upload.bytes) return { what: `it has ${length} bytes instead of ${upload.bytes}` }
-  if (ChecksumSHA256 !== undefined && ChecksumSHA256 !== upload.checksum)
+  if (ChecksumSHA256 !== undefined && ChecksumSHA256 !== upload.digests.checksum)
     return { what: 'its SHA-256 is another than that of what was sent' }
   const sha256 = Metadata['candlekeep-sha256']
-  if (sha256 !== undefined && sha256 !== upload.sha256) return { what: 'it is another object of that name' }
+  if (sha256 !== undefined && sha256 !== upload.digests.sha256)
+    return { what: 'it is another object of that name' }
   if (StorageClass !== cold.storage_class) {
     return {
       what: `its storage class is ${StorageClass} instead of ${cold.storage_class}`,
@@ -53,7 +61,7 @@ function flawInHead(head: HeadObjectCommandOutput, upload: Upload, cold: Cold): 
 }
 
 /** Whether objects of that class have to be restored, for hours, before they can be read. */
-export function isArchiveClass(storageClass: string): boolean {
+function isArchiveClass(storageClass: string): boolean {
   return storageClass === 'GLACIER' || storageClass === 'DEEP_ARCHIVE'
 }
 
@@ -76,6 +84,6 @@ async function flawInContent(bucket: Bucket, upload: Upload, signal: AbortSignal
   const { stream } = await readObject(bucket, upload.name, signal)
   const hash = createHash('sha256')
   for await (const piece of stream) hash.update(piece as Uint8Array)
-  if (hash.digest('hex') === upload.sha256) return undefined
+  if (hash.digest('hex') === upload.digests.sha256) return undefined
   return { what: 'it was read back, and its SHA-256 is another than that of what was sent' }
 }

@@ -3,7 +3,7 @@ import type { GetObjectCommandOutput } from '@aws-sdk/client-s3'
 import { codeOf, messageOf } from '../job/errors.ts'
 import { BadCopy } from './manifest.ts'
 import type { Bucket } from './s3_bucket.ts'
-import { isAnswer, isNotThere } from './s3_errors.ts'
+import { explain, isAnswer, isNotThere } from './s3_errors.ts'
 import { NotReadable } from './tier.ts'
 
 /** How often a read goes on where its connection has ended. */
@@ -20,33 +20,35 @@ export async function readObject(
 ): Promise<{ bytes: number; stream: Readable }> {
   const first = await open(bucket, name, {}, signal)
   const bytes = first.ContentLength ?? 0
-  let body = bodyOf(first)
+  let body: Readable | undefined = bodyOf(first)
 
   async function* pieces(): AsyncGenerator<Uint8Array> {
     let come = 0
     for (let left = resumptions; ; left--) {
       let why = 'it ended too early'
       try {
+        // of the same object, not of one that has taken its place
+        const rest = { Range: `bytes=${come}-`, IfMatch: first.ETag }
+        body ??= bodyOf(await open(bucket, name, rest, signal))
         for await (const piece of body) {
           come += (piece as Uint8Array).length
           yield piece as Uint8Array
         }
       } catch (error) {
         signal.throwIfAborted()
-        why = codeOf(error) || messageOf(error)
+        if (error instanceof BadCopy || error instanceof NotReadable) throw error
+        why = codeOf(error) || messageOf(explain(error, bucket.cold))
       }
       if (come === bytes) return
       if (come > bytes || left === 0)
         throw new NotReadable(`the connection broke off after ${come} of ${bytes} bytes (${why})`)
-      // of the same object, not of one that has taken its place
-      const rest = { Range: `bytes=${come}-`, IfMatch: first.ETag }
-      body = bodyOf(await open(bucket, name, rest, signal))
+      body = undefined
     }
   }
 
   const stream = Readable.from(pieces(), { objectMode: false, highWaterMark: 1 << 20 })
   // a stream that is given up before its first byte never comes to the end of the generator
-  stream.once('close', () => body.destroy())
+  stream.once('close', () => body?.destroy())
   return { bytes, stream }
 }
 

@@ -109,7 +109,7 @@ async function makeProbe(folder: string, bytes: number, signal: AbortSignal): Pr
   const digests = await digestInParts(file, partBytes, signal)
   const id = idAt(0)
   const name = dataName(id, { sha256: digests.sha256, encryption: null })
-  return { ...digests, name, id, file, bytes, partSize: partBytes }
+  return { digests, name, id, file, bytes, partSize: partBytes }
 }
 
 async function tellsChecksum(bucket: Bucket, name: string, signal: AbortSignal): Promise<string> {

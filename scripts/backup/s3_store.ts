@@ -1,6 +1,6 @@
 import { UserError } from '../job/errors.ts'
 import type { Bucket } from './s3_bucket.ts'
-import { isConflict, mayBeDone, place } from './s3_errors.ts'
+import { isConflict, mayBeDone, oneHostOnly, place } from './s3_errors.ts'
 import { type Flaw, flawOf, type Upload } from './s3_proof.ts'
 import { readText } from './s3_read.ts'
 import { sendFile, sendText } from './s3_upload.ts'
@@ -44,7 +44,7 @@ export async function storeManifest(
     throw badlyStored(bucket, name, { what: 'it was read back, and is not what was sent' })
   }
   throw new UserError(`${place(bucket.cold)}${name} is there already, and is that of another database`, {
-    hint: 'Do two hosts have the same bucket and prefix? Set backup.cold.prefix to one of its own for each.',
+    hint: oneHostOnly,
   })
 }
 
