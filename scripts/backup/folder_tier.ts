@@ -39,6 +39,8 @@ import type { Context, Listing, Source, Tier } from './tier.ts'
 export type FolderTier = Tier & {
   /** Where a copy of the database is to be made that `put` will only have to rename. */
   temporary: (id: string) => string
+  /** The file of a backup that has its name. */
+  named: (id: string) => string
   /** The file of a backup that is stored. */
   fileOf: (manifest: Manifest) => string
 }
@@ -69,6 +71,7 @@ export function openFolderTier(options: FolderTierOptions): FolderTier {
     where: folder,
     policy,
     temporary,
+    named: id => inFolder(dataName(id)),
     fileOf: ({ stored }) => inFolder(stored.file),
     async prepare(context) {
       needMount(mount)
@@ -129,6 +132,15 @@ export function openFolderTier(options: FolderTierOptions): FolderTier {
       rmSync(last, { force: true })
       syncFolder(folder)
     },
+    discard() {
+      try {
+        needMount(mount)
+        for (const file of readdirSync(folder).filter(isTemporary))
+          if (!isLastStep(folder, file)) rmSync(inFolder(file), { force: true })
+      } catch (error) {
+        if (codeOf(error) === '' && !(error instanceof UserError)) throw error
+      }
+    },
     close: () => undefined,
   }
 }
@@ -183,6 +195,12 @@ function unfinished(folder: string): string[] {
     const id = idOfManifest(/^\.(.*)\.tmp$/.exec(name)?.[1] ?? '')
     return id === undefined ? [] : [id]
   })
+}
+
+/** Whether a file is the manifest, with its temporary name still, of a database that has its name: it is to be completed. */
+function isLastStep(folder: string, file: string): boolean {
+  const id = idOfManifest(/^\.(.*)\.tmp$/.exec(file)?.[1] ?? '')
+  return id !== undefined && ['.db', '.db.zst'].some(suffix => existsSync(join(folder, id + suffix)))
 }
 
 /** A run was killed between giving the database its name and giving the manifest its own. */

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { join } from 'node:path'
 import { makeScratchFolder } from '../database/scratch.ts'
@@ -64,12 +65,17 @@ export async function backUp(
   const last = ifChanged ? unchangedSince(hot, tools) : undefined
   const copy = last ?? (await takeNew(visits, tools))
   if (last !== undefined) tools.records.covers(last.facts.id, seenAt)
-  for (const entry of visits) {
-    await attempt(entry, tools, async () => {
-      await putNew(entry, copy, tools, last === undefined ? undefined : seenAt)
-      await catchUp(entry, hot, tools)
-      await prune(entry, copy, tools)
-    })
+  try {
+    for (const entry of visits) {
+      await attempt(entry, tools, async () => {
+        await putNew(entry, copy, tools, last === undefined ? undefined : seenAt)
+        await catchUp(entry, hot, tools)
+        await prune(entry, copy, tools)
+      })
+    }
+  } finally {
+    // only now: where the hot tier failed, the others may have been made from what it has left
+    for (const { tier } of visits) tier.discard?.()
   }
   const { facts, heldMs } = copy
   return { facts, heldMs, unchanged: last !== undefined, tiers: visits }
@@ -174,8 +180,12 @@ async function putNew(
 ): Promise<void> {
   const { tier, listing } = entry
   if (listing.backups.some(({ id }) => id === copy.facts.id)) return
-  const manifest = await put(entry, copy, tools, coversUntil)
-  if (tier === tools.tiers.hot) copy.file = tools.tiers.hot.fileOf(manifest)
+  try {
+    await put(entry, copy, tools, coversUntil)
+  } finally {
+    // also where it failed after that
+    if (tier === tools.tiers.hot && !existsSync(copy.file)) copy.file = tools.tiers.hot.named(copy.facts.id)
+  }
 }
 
 /** What the tier missed while it was away, from the hot tier. */

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import manifest from '../../package.json' with { type: 'json' }
 import { type FileFacts, lookAtFile } from '../database/file_facts.ts'
 import { startWorker, type Trouble, type Worker } from '../database/worker.ts'
-import { UserError } from '../job/errors.ts'
+import { codeOf, messageOf, UserError } from '../job/errors.ts'
 import { formatBytes } from '../job/words.ts'
 import { hashFile, syncFile } from './archive.ts'
 import type { BackupFacts } from './manifest.ts'
@@ -38,58 +38,97 @@ const rounds = 2
 
 /**
  * Takes a copy of `database` into `target` while others write to it, and proves it. Throws a DamagedSource where the
- * database is damaged, a UserError where no copy can be taken.
+ * database is damaged, a UserError where no copy can be taken; nothing is left at `target` then.
  */
 export async function takeSnapshot(
   snapshotter: Snapshotter,
-  { database, id, target, now }: SnapshotWishes,
+  wishes: SnapshotWishes,
   context: Context,
 ): Promise<Snapshot> {
+  const { database, target } = wishes
   const source = soundFile(database)
   needRoom(dirname(target), source.bytes + source.wal)
-  const { uid, gid, mode } = statSync(database)
   for (let round = 1; ; round++) {
-    const state = stateOf(database)
-    const takenAt = now()
-    const taken = await withProgress(target, source.bytes, context, () =>
-      ask(snapshotter, {
-        task: 'take',
-        file: database,
-        target,
-        rollback: source.journalMode === 'rollback',
-      }),
-    )
-    if (taken.taken === undefined) throw new Error('no copy was taken')
-    chmodSync(target, 0o600)
-    const proof = await prove(snapshotter, target)
-    if (proof.problems.length > 0) {
-      rmSync(target, { force: true })
+    try {
+      return await takeOnce(snapshotter, wishes, source, context)
+    } catch (error) {
+      const damaged = error instanceof DamagedSource
+      try {
+        if (damaged) await needReadable(target, context)
+      } finally {
+        removeCopy(target)
+      }
       // a copy can go wrong on its way: it is the database where another one is as bad
-      if (round < rounds) continue
-      throw new DamagedSource(`the database is damaged: ${proof.problems.slice(0, 3).join('; ')}`)
+      if (!damaged || round === rounds) throw error
     }
-    await syncFile(target)
-    const { size } = statSync(target)
-    const facts: BackupFacts = {
-      id,
-      taken_at: new Date(takenAt).toISOString(),
-      proven_at: new Date(now()).toISOString(),
-      source: {
-        host: hostname(),
-        database,
-        owner: { uid, gid, mode: (mode & 0o7777).toString(8) },
-        journal_mode: source.journalMode,
-        method: taken.taken.method,
-        state,
-      },
-      database: {
-        bytes: size,
-        sha256: await hashFile(target, 'reading the copy', size, context),
-        ...proof.database,
-      },
-      tool: { candlekeep: manifest.version, sqlite: proof.sqlite, node: process.version },
-    }
-    return { facts, file: target, heldMs: taken.taken.heldMs }
+  }
+}
+
+async function takeOnce(
+  snapshotter: Snapshotter,
+  { database, id, target, now }: SnapshotWishes,
+  source: SoundFile,
+  context: Context,
+): Promise<Snapshot> {
+  const { uid, gid, mode } = statSync(database)
+  const state = stateOf(database)
+  const takenAt = now()
+  const { taken } = await withProgress(target, source.bytes, context, () =>
+    ask(snapshotter, {
+      task: 'take',
+      file: database,
+      target,
+      rollback: source.journalMode === 'rollback',
+    }),
+  )
+  if (taken === undefined) throw new Error('no copy was taken')
+  chmodSync(target, 0o600)
+  const proof = await prove(snapshotter, target)
+  if (proof.problems.length > 0)
+    throw new DamagedSource(`the database is damaged: ${proof.problems.slice(0, 3).join('; ')}`)
+  await syncFile(target)
+  const { size } = statSync(target)
+  const facts: BackupFacts = {
+    id,
+    taken_at: new Date(takenAt).toISOString(),
+    proven_at: new Date(now()).toISOString(),
+    source: {
+      host: hostname(),
+      database,
+      owner: { uid, gid, mode: (mode & 0o7777).toString(8) },
+      journal_mode: source.journalMode,
+      method: taken.method,
+      state,
+    },
+    database: {
+      bytes: size,
+      sha256: await hashFile(target, 'reading the copy', size, context),
+      ...proof.database,
+    },
+    tool: { candlekeep: manifest.version, sqlite: proof.sqlite, node: process.version },
+  }
+  return { facts, file: target, heldMs: taken.heldMs }
+}
+
+/** SQLite takes a disk that cannot be read for damage; then it is that of the copy, and says nothing of the database. */
+async function needReadable(copy: string, context: Context): Promise<void> {
+  try {
+    if (existsSync(copy)) await hashFile(copy, 'reading the copy', statSync(copy).size, context)
+  } catch (error) {
+    context.signal.throwIfAborted()
+    throw new UserError(`what was written to ${copy} cannot be read: ${messageOf(error)}`, {
+      hint: 'The disk may be failing: dmesg',
+      cause: error,
+    })
+  }
+}
+
+/** A disk that it fills has to be free again at once. Where that fails, the next run takes it away. */
+function removeCopy(file: string): void {
+  try {
+    for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(file + suffix, { force: true })
+  } catch (error) {
+    if (codeOf(error) === '') throw error
   }
 }
 

@@ -48,6 +48,8 @@ export type Tier = {
   read: (manifest: Manifest, context: Context) => Promise<Readable>
   /** Removes a backup; one that is not there any more is no error. */
   remove: (manifest: Manifest, context: Context) => Promise<void>
+  /** Takes away what a `put` that failed has left, so that a full disk is not kept full. Never throws. */
+  discard?: () => void
   /** Ends connections. */
   close: () => void
 }
