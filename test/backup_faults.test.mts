@@ -1,0 +1,300 @@
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { backupStages, type Stage, strike, times } from './support/backup_stage.ts'
+import type { Ended } from './support/command.ts'
+import { skipWithoutPackages } from './support/debian.ts'
+import { runs } from './support/properties.ts'
+import { seededRandom } from './support/random.ts'
+import { failing, mostCalls, struckIn, watched } from './support/strace.ts'
+import { backupsIn } from './support/tier_folder.ts'
+
+// A backup is killed, or a system call of its fails, at every point: no file under a final name is ever incomplete,
+// older backups stay as they are, and the next run cleans up and completes.
+
+const skip = skipWithoutPackages({ sqlite3: 'sqlite3', strace: 'strace', zstd: 'zstd' })
+const soak = Boolean(process.env['CANDLEKEEP_SOAK'])
+const modes = ['wal', 'delete'] as const
+const stages = { wal: await backupStages('wal'), delete: await backupStages('delete') }
+const random = seededRandom(t)
+const pick = <T,>(list: readonly T[]) => list[Math.floor(random() * list.length)] as T
+
+/** Generous: what takes longer than this hangs. */
+const patienceMs = 120_000
+
+await t.test(
+  'killed at any moment, it leaves nothing that is not whole, and the next run completes',
+  { skip },
+  async group => {
+    const stage = stages.wal(group)
+    const began = performance.now()
+    await stage.workspace.run('backup')
+    const wholeMs = performance.now() - began
+    strike(stage)
+    const rounds = Array.from({ length: runs(12, 200) }, (_, i) => ({
+      moment: random() * wholeMs,
+      orphan: i % 2 === 1,
+      mode: pick(modes),
+      luck: drawLuck(),
+    }))
+    await inLanes(rounds, async ({ moment, orphan, mode, luck }) => {
+      const title = `${mode} mode, ${orphan ? 'the parent alone' : 'all'} after ${moment.toFixed(0)} ms`
+      await beset(group, title, stages[mode], luck, async ({ workspace }) => {
+        const running = workspace.start('backup', ['--json'], { runner: ['setsid', process.execPath] })
+        await delay(moment)
+        signalGroup(orphan ? running.pid : -running.pid, 'SIGKILL')
+        return { ended: running.ended, group: running.pid }
+      })
+    })
+  },
+)
+
+/** The calls with which a run changes files. `narrow`: only where they are about its own on the tiers and on the way there. */
+const changes: Kind[] = [
+  { call: 'openat', narrow: true },
+  { call: 'write', narrow: true },
+  ...[
+    'pwrite64',
+    'fsync',
+    'fdatasync',
+    'ftruncate',
+    'copy_file_range',
+    'rename',
+    'unlink',
+    'chmod',
+    'mkdir',
+    'rmdir',
+  ].map(call => ({ call })),
+]
+
+/** Those with which it reads back what it has written. */
+const reads: Kind[] = [
+  { call: 'read', narrow: true },
+  { call: 'pread64', narrow: true },
+]
+
+await t.test(
+  'killed at any step, it leaves nothing that is not whole, and the next run completes',
+  { skip },
+  async group => {
+    await atEachStep(group, { kinds: changes, effects: ['signal=SIGKILL'], sample: 5 })
+  },
+)
+
+await t.test(
+  'where any step fails, what is stored is whole, what failed is told, and the next run completes',
+  { skip },
+  async group => {
+    await atEachStep(group, { kinds: changes, effects: ['error=EIO', 'error=ENOSPC'], sample: 6 })
+    await atEachStep(group, { kinds: reads, effects: ['error=EIO'], sample: 1 })
+  },
+)
+
+type Kind = { call: string; narrow?: boolean }
+type Step = Kind & { mode: (typeof modes)[number]; effect: string; when: string }
+
+/** In the soak at the first call, the second, … of each kind, until a run meets none; else at some of them. */
+async function atEachStep(
+  test: Test,
+  { kinds, effects, sample }: { kinds: Kind[]; effects: string[]; sample: number },
+) {
+  const steps: Step[] = []
+  for (const mode of modes) {
+    const most = await countCalls(test, mode, kinds)
+    for (const kind of kinds)
+      for (let nth = 1; nth <= (most.get(kind.call) ?? 0); nth++)
+        // once, or from then on
+        for (const [i, effect] of effects.entries())
+          steps.push({
+            ...kind,
+            mode,
+            effect,
+            when: (nth + i) % 2 === 0 && effect.startsWith('error') ? `${nth}+` : String(nth),
+          })
+  }
+  const chosen = soak ? steps : Array.from({ length: sample }, () => pick(steps))
+  let [struck, without] = [0, 0]
+  await inLanes(
+    chosen.map(step => ({ ...step, luck: drawLuck() })),
+    async step => {
+      const met = await failAt(test, step)
+      if (met > 0) struck += 1
+      else without += 1
+    },
+  )
+  test.comment(
+    `${chosen.length} of ${steps.length} steps, ${struck} runs met their fault, ${without} did not`,
+  )
+  test.ok(struck > 0, 'faults were met')
+}
+
+/** How many calls of each kind a thread of an undisturbed run makes at most. */
+async function countCalls(
+  test: Test,
+  mode: (typeof modes)[number],
+  kinds: Kind[],
+): Promise<Map<string, number>> {
+  const stage = stages[mode](test)
+  const log = join(stage.workspace.folder, 'strace.log')
+  const runner = watched(
+    kinds.map(({ call }) => call),
+    log,
+  )
+  await stage.workspace.run('backup', [], { runner })
+  const own = /\/\.?agent_backup_2024-05-02_01-40-0\d\.\S*\b(tmp|zst)\b/
+  const counts = kinds.map(
+    ({ call, narrow }) => [call, mostCalls(log, call, narrow === true ? own : /./)] as const,
+  )
+  strike(stage)
+  return new Map(counts)
+}
+
+/** How often the fault struck. */
+async function failAt(
+  test: Test,
+  { call, effect, when, narrow = false, mode, luck }: Step & { luck: Luck },
+): Promise<number> {
+  let met: string[] = []
+  const title = `${mode} mode, ${call} ${when}: ${effect}`
+  await beset(test, title, stages[mode], luck, async stage => {
+    const log = join(stage.workspace.folder, 'strace.log')
+    const files = narrow ? filesOfRun(stage) : undefined
+    const runner = ['setsid', ...failing({ call, effect, when, files }, log)]
+    const running = stage.workspace.start('backup', ['--json'], { runner })
+    const ended = running.ended.then(result => {
+      met = struckIn(log)
+      return result
+    })
+    return {
+      ended,
+      group: running.pid,
+      errors: effect.startsWith('error') && call !== 'unlink' && call !== 'rmdir',
+    }
+  })
+  return met.length
+}
+
+/** Whatever a run of this moment writes on the tiers and on the way there. */
+function filesOfRun({ hot, warm, workspace: { state } }: Stage): string[] {
+  const ids = Array.from({ length: 8 }, (_, i) => `agent_backup_2024-05-02_01-40-0${i}`)
+  return ids.flatMap(id => [
+    `${hot}/.${id}.db.tmp`,
+    `${hot}/.${id}.manifest.json.tmp`,
+    `${warm}/.${id}.db.zst.tmp`,
+    `${warm}/.${id}.manifest.json.tmp`,
+    `${state}/scratch/run-PID/${id}.db.zst`,
+  ])
+}
+
+type Struck = {
+  ended: Promise<Ended>
+  group: number
+  /** It met an error and could clean up. */
+  errors?: boolean
+}
+
+type Luck = {
+  /** The next run comes at the same made-up second, so it would choose the same name. */
+  sameTime: boolean
+  /** `--verify` is asked too, beside what looks at the tiers in any case. */
+  verify: boolean
+}
+
+function drawLuck(): Luck {
+  return { sameTime: random() < 0.5, verify: random() < (soak ? 0.1 : 0.2) }
+}
+
+/** Does all of them, in the soak some at a time. */
+async function inLanes<T>(all: T[], work: (one: T) => Promise<unknown>): Promise<void> {
+  const left = [...all]
+  const lane = async () => {
+    for (let one = left.shift(); one !== undefined; one = left.shift()) await work(one)
+  }
+  await Promise.all(Array.from({ length: soak ? 3 : 1 }, lane))
+}
+
+/** Lets something happen to a run in a workspace of its own; then what has to hold, and what the next run makes of it. */
+async function beset(
+  test: Test,
+  title: string,
+  make: (test: Test) => Stage,
+  { sameTime, verify }: Luck,
+  befall: (stage: Stage) => Promise<Struck>,
+): Promise<Ended | undefined> {
+  const stage = make(test)
+  const { workspace, hot, warm } = stage
+  const wrong: string[] = []
+  const struck = await befall(stage)
+  const ended = await withinPatience(struck)
+  if (ended === undefined) wrong.push('it hangs')
+  wrong.push(...stage.faults())
+  if (struck.errors === true && ended !== undefined) wrong.push(...wrongWith(ended, stage))
+  const next = await workspace.run('backup', ['--json'], {
+    env: { CANDLEKEEP_NOW: sameTime ? times.struck : times.after },
+  })
+  if (next.status !== 0) wrong.push(`the next run ends with ${next.status}: ${next.stdout}${next.stderr}`)
+  if (!(await groupEnds(struck.group))) wrong.push('a process of the first run is still there')
+  wrong.push(...stage.faults(), ...stage.leftovers().map(name => `${name} is left over`))
+  const id = String(next.json?.['id'])
+  for (const folder of [hot, warm])
+    if (!backupsIn(folder).includes(id)) wrong.push(`${id} is not in ${folder}`)
+  if (verify) {
+    const verified = await workspace.run('backup', ['--verify'])
+    if (verified.status !== 0) wrong.push(`--verify: ${verified.stdout}${verified.stderr}`)
+  }
+  test.strictSame(wrong, [], title)
+  strike(stage)
+  return ended
+}
+
+/** What a run says that met an error has to be so: a tier has got its backup, or says why not and has no remains of it. */
+function wrongWith({ status, json, stdout, stderr }: Ended, stage: Stage): string[] {
+  const said = `${status}: ${stdout}${stderr}`
+  if (json === undefined) return [`it ends with ${said}`]
+  const wrong: string[] = []
+  if (json['damaged'] === true) wrong.push(`it takes the database for damaged: ${said}`)
+  if (json['defect'] === true) wrong.push(`it fails without a word for the user: ${said}`)
+  const tiers = (json['tiers'] ?? []) as {
+    name?: string
+    tier: 'hot' | 'warm'
+    error: string | null
+    stored: { id: string }[]
+  }[]
+  const failed = tiers.filter(({ error }) => error !== null)
+  const expected = tiers.length === 0 || failed.length === tiers.length ? 1 : failed.length > 0 ? 2 : 0
+  if (status !== expected) wrong.push(`it ends with ${said}`)
+  for (const { tier, error, stored } of tiers) {
+    const there = backupsIn(stage[tier])
+    if (error === null && !there.includes(String(json['id']))) wrong.push(`${tier} has no backup: ${said}`)
+    for (const { id } of stored) if (!there.includes(id)) wrong.push(`${id} is not in ${tier}: ${said}`)
+  }
+  wrong.push(...stage.remains().map(name => `${name} is left over by ${said}`))
+  return wrong
+}
+
+async function withinPatience({ ended, group }: Struck): Promise<Ended | undefined> {
+  const over = new AbortController()
+  const late = delay(patienceMs, undefined, { signal: over.signal }).catch(() => undefined)
+  const result = await Promise.race([ended, late.then(() => undefined)])
+  over.abort()
+  if (result === undefined) signalGroup(-group, 'SIGKILL')
+  return result
+}
+
+async function groupEnds(group: number): Promise<boolean> {
+  for (let tries = 0; tries < 200; tries++) {
+    if (!signalGroup(-group, 0)) return true
+    await delay(50)
+  }
+  return false
+}
+
+/** False where there is no such process any more. */
+function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    process.kill(pid, signal)
+    return true
+  } catch {
+    return false
+  }
+}
