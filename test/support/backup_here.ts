@@ -19,6 +19,7 @@ export type BackupsHere = {
   workspace: Workspace
   hot: string
   warm: string
+  history: History
   records: BackupRecords
   /** Sets the clock. */
   at: (time: number | string) => void
@@ -73,12 +74,13 @@ export function backupsHere(
     tiers.close()
   })
   const records = new BackupRecords(history, now)
-  const tools = { database: workspace.database, tiers, records, snapshotter, scratch, now, log, context }
+  const tools = { database: config.paths.database, tiers, records, snapshotter, scratch, now, log, context }
   const all = configuredTiers(config)
   return {
     workspace,
     hot: config.backup.hot.path,
     warm: config.backup.warm.path ?? '',
+    history,
     records,
     at: given => void (time = typeof given === 'string' ? Date.parse(given) : given),
     backUp: (names = all, { ifChanged = false } = {}) => backUp(tools, { tiers: names, ifChanged }),

@@ -1,4 +1,7 @@
 import { execFileSync } from 'node:child_process'
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 
 /** Everything below a folder as Debian's programs see it: kind, mode, owner, times and content of each file. */
 export function digestOfFolder(folder: string, { times = true } = {}): string {
@@ -16,7 +19,22 @@ export function sumsIn(folder: string): Map<string, string> {
   return new Map(lines.map(line => [line.slice(66), line.slice(0, 64)]))
 }
 
-/** All that is in a database, as Debian's sqlite3 writes it. */
+/**
+ * All that is in a database to which nobody writes now, as Debian's sqlite3 writes it; of a copy with what lies beside
+ * it, as a transaction that was cut off has to be rolled back first.
+ */
 export function dump(file: string): string {
-  return execFileSync('sqlite3', ['-readonly', file, '.dump'], { encoding: 'utf8', maxBuffer: 1 << 28 })
+  const folder = mkdtempSync(join(tmpdir(), 'candlekeep-'))
+  try {
+    for (const suffix of ['', '-wal', '-journal'])
+      if (existsSync(file + suffix)) copyFileSync(file + suffix, join(folder, `copy${suffix}`))
+    const text = execFileSync('sqlite3', [join(folder, 'copy'), '.dump'], {
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+    })
+    if (text.includes('**** ERROR')) throw new Error(`sqlite3 cannot read ${file}: ${text.slice(0, 300)}`)
+    return text
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 }
