@@ -14,7 +14,7 @@ import { openHeartbeat } from '../scripts/job/heartbeat.ts'
 import { History } from '../scripts/job/history.ts'
 import { takeLock } from '../scripts/job/lock.ts'
 import { openLog } from '../scripts/job/log.ts'
-import { progressFigures, showProgress } from '../scripts/job/progress.ts'
+import { byteFigures, progressFigures, showProgress } from '../scripts/job/progress.ts'
 import { readSecret, Secret } from '../scripts/job/secret.ts'
 import { whenToStop } from '../scripts/job/stopping.ts'
 import { openTerminal } from '../scripts/job/terminal.ts'
@@ -71,6 +71,9 @@ await t.test('progress', async group => {
   await group.test('is told in figures', async test => {
     test.equal(progressFigures(some), '34/60 symbols · 20,123 rows · 5,031 rows/s · 3.1 s left')
     test.equal(progressFigures({ ...some, done: 0, amount: 0 }), '0/60 symbols · 0 rows')
+    const bytes = { what: 'writing warm', done: 20_100_000, total: 44_200_000, elapsed: 250 }
+    test.equal(byteFigures(bytes), 'writing warm · 20.1 MB of 44.2 MB · 80.4 MB/s · 300 ms left')
+    test.equal(byteFigures({ ...bytes, done: 0 }), 'writing warm · 0 B of 44.2 MB')
     test.equal(progressFigures({ ...some, done: 60, elapsed: 0 }), '60/60 symbols · 20,123 rows')
     test.match(progressFigures({ ...some, note: 'waiting' }), / left · waiting$/)
     const figures = fc.record({

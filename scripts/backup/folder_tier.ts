@@ -297,7 +297,7 @@ function listFolder(folder: string): Listing {
   return listing
 }
 
-export function newestFirst(a: BackupFacts, b: BackupFacts): number {
+function newestFirst(a: BackupFacts, b: BackupFacts): number {
   return Date.parse(b.taken_at) - Date.parse(a.taken_at) || (a.id < b.id ? 1 : -1)
 }
 

@@ -104,7 +104,7 @@ async function verify(tier: Tier, manifest: Manifest, tools: VerifyTools): Promi
 }
 
 /** Throws a BadCopy where anything differs from the manifest. Whether it was decoded. */
-export async function readAgain(tier: Tier, manifest: Manifest, tools: VerifyTools): Promise<boolean> {
+async function readAgain(tier: Tier, manifest: Manifest, tools: VerifyTools): Promise<boolean> {
   const { snapshotter, scratch, identity, context } = tools
   makeScratchFolder(scratch)
   needRoom(scratch, manifest.database.bytes)
