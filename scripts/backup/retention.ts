@@ -23,8 +23,8 @@ const tolerance = 5 * minute
  * - The newest proven backup always stays.
  * - What is dated in the future comes from a clock that was ahead, or that is behind now. It stays until its time has
  *   come, and until then stands for no hour and no day, so that it displaces nothing.
- * - What is not proven stands for nothing. It stays until `policy.days` days have newer proven ones: by then it would
- *   be gone if it were proven.
+ * - What is not proven stands for nothing. It stays until `policy.days` days have newer proven ones, which is when
+ *   nothing newer lacks that it might be needed for.
  * - Whatever is not as it can be (a time that is none, a policy that keeps nothing) makes nothing go.
  *
  * The newest hours are also part of the newest days, at 24 to a day; so apart from what is fresh, of the future or not
@@ -42,13 +42,15 @@ export function retain(
     return ordered.map(({ id }) => ({ id, ...stays('the retention makes no sense') }))
   if (Number.isNaN(now)) return ordered.map(({ id }) => ({ id, ...stays('nobody knows what time it is') }))
   const counted = provenUpTo(now, ordered)
+  const days = standIns(counted, day, policy.days)
   const shared = {
-    policy,
     now,
     fresh: new Set(fresh),
     newest: counted[0],
     hours: standIns(counted, hour, policy.hours),
-    days: standIns(counted, day, policy.days),
+    days,
+    lastDay: [...days.values()][policy.days - 1],
+    ...reasons(policy),
   }
   return ordered.map(backup => ({ id: backup.id, ...judge(backup, shared) }))
 }
@@ -56,24 +58,36 @@ export function retain(
 type Judged = Omit<Verdict, 'id'>
 
 type Shared = {
-  policy: Policy
   now: number
   fresh: Set<string>
   newest: Kept | undefined
   /** What stands for each hour and day that counts. */
   hours: Map<number, Kept>
   days: Map<number, Kept>
+  /** What stands for the last of the days; undefined: there are fewer than the policy has. */
+  lastDay: Kept | undefined
+} & ReturnType<typeof reasons>
+
+/** The reasons that are the same for all backups. */
+function reasons({ days, hours }: Policy) {
+  const newest = [count(days, 'newest day'), ...(hours > 0 ? [count(hours, 'newest hour')] : [])].join(
+    ' and the ',
+  )
+  return {
+    tooOld: `older than the ${newest} with a proven backup`,
+    notYetGone: `its proof failed; kept until ${count(days, 'day')} have newer proven ones`,
+  }
 }
 
-function judge(backup: Kept, { policy, now, fresh, newest, hours, days }: Shared): Judged {
+function judge(backup: Kept, shared: Shared): Judged {
+  const { now, fresh, newest, hours, days, lastDay, tooOld, notYetGone } = shared
   if (fresh.has(backup.id)) return stays('just taken')
   if (!isTime(backup.takenAt)) return stays('nobody knows when it was taken')
   if (isFuture(backup, now)) return stays('dated in the future')
-  if (!backup.proven) {
-    const last = [...days.values()][policy.days - 1]
-    if (last !== undefined && compare(last, backup) < 0) return goes('its proof failed')
-    return stays(`its proof failed; kept until ${count(policy.days, 'day')} have newer proven ones`)
-  }
+  if (!backup.proven)
+    return lastDay !== undefined && compare(lastDay, backup) < 0
+      ? goes('its proof failed')
+      : stays(notYetGone)
   if (backup === newest) return stays('newest proven')
   const ofHour = hours.get(slotOf(backup, hour))
   const ofDay = days.get(slotOf(backup, day))
@@ -82,9 +96,7 @@ function judge(backup: Kept, { policy, now, fresh, newest, hours, days }: Shared
   if (backup === ofHour) return stays(`hourly ${nameOf(backup, hour)}`)
   if (ofHour !== undefined) return goes(`a newer one stands for ${nameOf(backup, hour)}`)
   if (ofDay !== undefined) return goes(`a newer one stands for ${nameOf(backup, day)}`)
-  const counts = [count(policy.days, 'newest day')]
-  if (policy.hours > 0) counts.push(count(policy.hours, 'newest hour'))
-  return goes(`older than the ${counts.join(' and the ')} with a proven backup`)
+  return goes(tooOld)
 }
 
 function stays(why: string): Judged {
