@@ -9,6 +9,7 @@ import { setPriority } from 'node:os'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
+import { endWithParent } from '../database/orphan.ts'
 import { copySealed } from '../database/sealed_copy.ts'
 import { codeOf, messageOf } from '../job/errors.ts'
 import type { Proof, SnapshotAnswer, SnapshotRequest, Taken } from './snapshot_protocol.ts'
@@ -17,11 +18,6 @@ const busyMs = 10_000
 const tries = 5
 const problemsShown = 20
 const sideFiles = ['-journal', '-wal', '-shm']
-
-for await (const line of createInterface({ input: process.stdin })) {
-  const found = await answer(JSON.parse(line) as SnapshotRequest)
-  process.stdout.write(`${JSON.stringify(found)}\n`)
-}
 
 async function answer(request: SnapshotRequest): Promise<SnapshotAnswer> {
   try {
@@ -148,4 +144,11 @@ function digestOfSchema(database: Database.Database): string {
 
 function removeAll(file: string): void {
   for (const suffix of ['', ...sideFiles]) rmSync(file + suffix, { force: true })
+}
+
+// last: what is above has to be there, classes too, before the first request is answered
+endWithParent()
+for await (const line of createInterface({ input: process.stdin })) {
+  const found = await answer(JSON.parse(line) as SnapshotRequest)
+  process.stdout.write(`${JSON.stringify(found)}\n`)
 }
