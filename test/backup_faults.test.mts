@@ -1,13 +1,16 @@
+import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { backupStages, type Stage, strike, times } from './support/backup_stage.ts'
-import type { Ended } from './support/command.ts'
+import { type Ended, expectStatus } from './support/command.ts'
 import { skipWithoutPackages } from './support/debian.ts'
+import { skipWithoutRoot } from './support/full_disk.ts'
 import { runs } from './support/properties.ts'
 import { seededRandom } from './support/random.ts'
+import { fillDisk, mountDisk } from './support/small_disk.ts'
 import { failing, mostCalls, struckIn, watched } from './support/strace.ts'
-import { backupsIn } from './support/tier_folder.ts'
+import { backupsIn, faultsOf, temporaryIn } from './support/tier_folder.ts'
 
 // A backup is killed, or a system call of its fails, at every point: no file under a final name is ever incomplete,
 // older backups stay as they are, and the next run cleans up and completes.
@@ -15,6 +18,7 @@ import { backupsIn } from './support/tier_folder.ts'
 const skip = skipWithoutPackages({ sqlite3: 'sqlite3', strace: 'strace', zstd: 'zstd' })
 const soak = Boolean(process.env['CANDLEKEEP_SOAK'])
 const modes = ['wal', 'delete'] as const
+type Mode = (typeof modes)[number]
 const stages = { wal: await backupStages('wal'), delete: await backupStages('delete') }
 const random = seededRandom(t)
 const pick = <T,>(list: readonly T[]) => list[Math.floor(random() * list.length)] as T
@@ -90,8 +94,121 @@ await t.test(
   },
 )
 
+/** Too little for anything; for what the tier needs; for what SQLite needs beside the copy; enough. */
+const little = [0, 4, 64, 128]
+const more = [136, 140, 300, 500, 676, 684, 692, 704, 720, 800]
+
+for (const place of ['hot', 'warm', 'state'] as const) {
+  await t.test(
+    `with no room ${place === 'state' ? 'for the state' : `on the ${place} tier`} no other tier suffers`,
+    { skip: skip || skipWithoutRoot() },
+    async test => {
+      const all = modes.flatMap(mode => [...little, ...more].map(kilobytes => ({ mode, kilobytes })))
+      const [one, other] = random() < 0.5 ? modes : modes.toReversed()
+      const some = [
+        { mode: one, kilobytes: pick(little) },
+        { mode: other, kilobytes: pick(more) },
+      ]
+      for (const { mode, kilobytes } of soak ? all : some) {
+        const { wrong, told } = await withRoom(test, { place, mode, kilobytes })
+        test.strictSame(wrong, [], `${mode} mode, ${kilobytes} KB: ${told ?? 'it fits'}`)
+      }
+    },
+  )
+}
+
+type Room = { place: 'hot' | 'warm' | 'state'; mode: Mode; kilobytes: number }
+
+/** A backup with a full disk in one place, and the next one, with room. What is wrong, and what was told of the disk. */
+async function withRoom(test: Test, { place, mode, kilobytes }: Room) {
+  const stage = stages[mode](test)
+  const { workspace, hot, warm } = stage
+  const folder = { hot, warm, state: workspace.state }[place]
+  const disk = mountDisk(test, folder)
+  fillDisk(folder, kilobytes * 1024)
+  const ended = await workspace.run('backup', ['--json'])
+  const wrong = [...wrongWith(ended, stage), ...stage.faults()]
+  const tiers = (ended.json?.['tiers'] ?? []) as TierOfRun[]
+  const failed = tiers.filter(({ error }) => error !== null)
+  // what is on its way to the warm tier is made with the state
+  const suffers = place === 'state' ? 'warm' : place
+  if (tiers.length !== 2 || failed.some(({ tier }) => tier !== suffers))
+    wrong.push(`another tier failed: ${ended.stdout}`)
+  for (const { error } of failed) if (!tellsOfRoom.test(error ?? '')) wrong.push(`it says ${error}`)
+  if (kilobytes === 0 && failed.length !== 1) wrong.push('it fits where there is no room')
+  if (place !== 'state') {
+    const env = { CANDLEKEEP_NOW: times.between }
+    const alone = await workspace.run('backup', ['--tiers', place, '--json'], { env })
+    if (failed.length === 1 && alone.status !== 1)
+      wrong.push(`alone it ends with ${alone.status}: ${alone.stdout}`)
+    wrong.push(...wrongWith(alone, stage), ...stage.faults())
+  }
+  disk.grow()
+  const next = await workspace.run('backup', ['--json'], { env: { CANDLEKEEP_NOW: times.after } })
+  if (next.status !== 0) wrong.push(`with room it ends with ${next.status}: ${next.stdout}`)
+  wrong.push(...stage.faults(), ...stage.leftovers())
+  disk.vanish()
+  strike(stage)
+  return { wrong, told: failed[0]?.error }
+}
+
+const tellsOfRoom =
+  /^no room in \/.*: .* are needed, .* are free$|the disk is full|ENOSPC: no space left on device/
+
+await t.test(
+  'a slow disk that is not mounted, or vanishes, gets nothing below its mount point',
+  { skip: skip || skipWithoutRoot() },
+  async group => {
+    const stage = stages.wal(group)
+    const { workspace, hot } = stage
+    const point = join(workspace.folder, 'slow')
+    mkdirSync(point)
+    workspace.configure(sheet => {
+      sheet.backup = { warm: { path: 'slow/warm', mount: point } }
+    })
+    const at = (minute: number) => ({ env: { CANDLEKEEP_NOW: `2024-05-02T03:${minute}:00Z` } })
+
+    await group.test('not mounted', async test => {
+      const ended = await workspace.run('backup', ['--json'], at(10))
+      expectStatus(test, ended, 2)
+      test.match(ended.stdout, /nothing is mounted at/)
+      test.strictSame(readdirSync(point), [], 'nothing is written there')
+      test.ok(backupsIn(hot).includes(String(ended.json?.['id'])), 'the hot tier has it')
+      expectStatus(test, await workspace.run('backup', ['--tiers', 'warm'], at(11)), 1)
+      test.strictSame(readdirSync(point), [])
+    })
+
+    for (const call of soak ? ['write', 'fsync', 'chmod'] : [pick(['write', 'fsync', 'chmod'])])
+      await group.test(`gone while it is written to (${call})`, async test => {
+        const disk = mountDisk(test, point)
+        mkdirSync(join(point, 'warm'))
+        const log = join(workspace.folder, `${call}.log`)
+        const id = (second: number) => `agent_backup_2024-05-02_03-20-0${second}`
+        const files = Array.from({ length: 8 }, (_, i) => `${point}/warm/.${id(i)}.db.zst.tmp`)
+        // it waits before the call, long enough to pull the plug
+        const runner = failing({ call, effect: 'delay_enter=2500000', when: '1', files }, log)
+        const running = workspace.start('backup', ['--json'], { ...at(20), runner })
+        for (let tries = 0; temporaryIn(`${point}/warm`).length === 0 && tries < 1000; tries++)
+          await delay(20)
+        await delay(call === 'write' ? 0 : 700)
+        disk.vanish()
+        const ended = await running.ended
+        expectStatus(test, ended, 2)
+        test.strictSame(readdirSync(point), [], 'nothing is written below')
+        test.ok(backupsIn(hot).includes(String(ended.json?.['id'])), 'the hot tier has it')
+        test.strictSame(stage.leftovers(), [])
+        // all that it had is gone; the next run brings it the newest of a day
+        mountDisk(test, point)
+        const next = await workspace.run('backup', ['--json'], at(30))
+        expectStatus(test, next, 0)
+        test.ok(backupsIn(`${point}/warm`).includes(String(next.json?.['id'])))
+        test.strictSame(faultsOf(`${point}/warm`), [])
+      })
+  },
+)
+
 type Kind = { call: string; narrow?: boolean }
-type Step = Kind & { mode: (typeof modes)[number]; effect: string; when: string }
+type Step = Kind & { mode: Mode; effect: string; when: string }
 
 /** In the soak at the first call, the second, … of each kind, until a run meets none; else at some of them. */
 async function atEachStep(
@@ -129,11 +246,7 @@ async function atEachStep(
 }
 
 /** How many calls of each kind a thread of an undisturbed run makes at most. */
-async function countCalls(
-  test: Test,
-  mode: (typeof modes)[number],
-  kinds: Kind[],
-): Promise<Map<string, number>> {
+async function countCalls(test: Test, mode: Mode, kinds: Kind[]): Promise<Map<string, number>> {
   const stage = stages[mode](test)
   const log = join(stage.workspace.folder, 'strace.log')
   const runner = watched(
@@ -247,6 +360,8 @@ async function beset(
   return ended
 }
 
+type TierOfRun = { tier: 'hot' | 'warm'; error: string | null; stored: { id: string }[] }
+
 /** What a run says that met an error has to be so: a tier has got its backup, or says why not and has no remains of it. */
 function wrongWith({ status, json, stdout, stderr }: Ended, stage: Stage): string[] {
   const said = `${status}: ${stdout}${stderr}`
@@ -254,12 +369,7 @@ function wrongWith({ status, json, stdout, stderr }: Ended, stage: Stage): strin
   const wrong: string[] = []
   if (json['damaged'] === true) wrong.push(`it takes the database for damaged: ${said}`)
   if (json['defect'] === true) wrong.push(`it fails without a word for the user: ${said}`)
-  const tiers = (json['tiers'] ?? []) as {
-    name?: string
-    tier: 'hot' | 'warm'
-    error: string | null
-    stored: { id: string }[]
-  }[]
+  const tiers = (json['tiers'] ?? []) as TierOfRun[]
   const failed = tiers.filter(({ error }) => error !== null)
   const expected = tiers.length === 0 || failed.length === tiers.length ? 1 : failed.length > 0 ? 2 : 0
   if (status !== expected) wrong.push(`it ends with ${said}`)

@@ -27,7 +27,7 @@ export function watched(calls: string[], log: string): string[] {
 
 function traced(options: string, log: string): string[] {
   // the calls of a whole thread pool would come in another order each time
-  const line = `UV_THREADPOOL_SIZE=1 exec strace -D -q -f -y -s 0 -o '${log}' ${options} "$@"`
+  const line = `UV_THREADPOOL_SIZE=1 exec strace -D -q -f -y -s 4096 -o '${log}' ${options} "$@"`
   return ['sh', '-c', line, 'sh', process.execPath]
 }
 
@@ -46,6 +46,6 @@ export function mostCalls(log: string, call: string, matching: RegExp): number {
   return Math.max(0, ...counts.values())
 }
 
-function linesOf(log: string): string[] {
+export function linesOf(log: string): string[] {
   return existsSync(log) ? readFileSync(log, 'utf8').split('\n') : []
 }

@@ -13,9 +13,9 @@ type StoredManifest = {
 const name = /^agent_backup_\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}\.(db|db\.zst|manifest\.json)$/
 const temporary = /^\.agent_backup_.*\.tmp(-journal|-wal|-shm)?$/
 
-/** The files in it, each with its SHA-256. */
+/** The files in it that have a final name, each with its SHA-256; others may go at any moment. */
 export function filesIn(folder: string): Map<string, string> {
-  const names = namesIn(folder)
+  const names = namesIn(folder).filter(found => !temporary.test(found))
   return new Map(sumsOf(folder, names))
 }
 
@@ -99,5 +99,10 @@ function sumsOf(folder: string, names: string[]): [string, string][] {
 }
 
 function namesIn(folder: string): string[] {
-  return existsSync(folder) ? readdirSync(folder).toSorted() : []
+  // what a test fills a disk with is none of its business
+  return existsSync(folder)
+    ? readdirSync(folder)
+        .filter(found => found !== '.filler')
+        .toSorted()
+    : []
 }
