@@ -94,6 +94,38 @@ await t.test(
   },
 )
 
+for (const { title, call, when, on } of [
+  // SQLite takes it for damage of what it reads
+  { title: 'cannot be read', call: 'pread64,read', when: '1+', on: 'copy' },
+  { title: 'fails when the database has got its name', call: 'fsync', when: '2', on: 'folder' },
+]) {
+  await t.test(
+    `a hot disk that ${title} is its own trouble: the warm tier gets its backup`,
+    { skip },
+    async test => {
+      for (const mode of modes) {
+        const met = await beset(test, mode, stages[mode], drawLuck(), async stage => {
+          const files =
+            on === 'copy' ? filesOfRun(stage).filter(file => file.endsWith('.db.tmp')) : [stage.hot]
+          const step = { call, effect: 'error=EIO', when, files }
+          const runner = ['setsid', ...failing(step, join(stage.workspace.folder, 'strace.log'))]
+          const running = stage.workspace.start('backup', ['--json'], { runner })
+          return { ended: running.ended, group: running.pid, errors: true }
+        })
+        const tiers = (met?.json?.['tiers'] ?? []) as TierOfRun[]
+        test.strictSame(
+          tiers.map(({ tier, error }) => [tier, error === null]),
+          [
+            ['hot', false],
+            ['warm', true],
+          ],
+          `${mode} mode: the hot tier fails and no other`,
+        )
+      }
+    },
+  )
+}
+
 /** Too little for anything; for what the tier needs; for what SQLite needs beside the copy; enough. */
 const little = [0, 4, 64, 128]
 const more = [136, 140, 300, 500, 676, 684, 692, 704, 720, 800]

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -151,33 +151,38 @@ await Promise.all([
     },
   ),
 
-  t.test(
-    '5: a backup is forced to the disk before it gets its name, and its name before anything that builds on it',
-    { skip },
-    async test => {
-      const { workspace, hot, warm } = stages.wal(test)
-      const log = join(workspace.folder, 'strace.log')
-      const ended = await workspace.run('backup', ['--json'], {
-        runner: watched(['rename', 'unlink', 'fsync'], log),
-      })
-      expectStatus(test, ended, 0)
-      const id = String(ended.json?.['id'])
-      for (const [folder, data] of [
-        [hot, `${id}.db`],
-        [warm, `${id}.db.zst`],
-      ] as const) {
-        const steps = stepsIn(log, folder)
-        const manifest = `${id}.manifest.json`
-        const place = (step: string, from = 0) => steps.indexOf(step, from)
-        const [named, shown] = [place(`rename ${data}`), place(`rename ${manifest}`)]
-        test.ok(named >= 0 && shown > named, `${data}: the database has its name before the manifest`)
-        test.ok(within(place(`fsync .${data}.tmp`), 0, named), 'what is in it was forced to the disk before')
-        test.ok(within(place(`fsync .${manifest}.tmp`), 0, named), 'so was its manifest')
-        test.ok(within(place('fsync .', named), named, shown), 'its name, before the manifest gets its own')
-        const pruned = steps.findIndex((step, i) => i > shown && /^(rename|unlink) /.test(step))
-        test.ok(within(place('fsync .', shown), shown, pruned), 'and that before an older backup goes')
-      }
-    },
+  ...(['wal', 'delete'] as const).map(mode =>
+    t.test(
+      `5: a backup is forced to the disk before it gets its name, and its name before more is done (${mode} mode)`,
+      { skip },
+      async test => {
+        const { workspace, hot, warm } = stages[mode](test)
+        const log = join(workspace.folder, 'strace.log')
+        const ended = await workspace.run('backup', ['--json'], {
+          runner: watched(['rename', 'unlink', 'fsync'], log),
+        })
+        expectStatus(test, ended, 0)
+        const id = String(ended.json?.['id'])
+        for (const [folder, data] of [
+          [hot, `${id}.db`],
+          [warm, `${id}.db.zst`],
+        ] as const) {
+          const steps = stepsIn(log, folder)
+          const manifest = `${id}.manifest.json`
+          const place = (step: string, from = 0) => steps.indexOf(step, from)
+          const [named, shown] = [place(`rename ${data}`), place(`rename ${manifest}`)]
+          test.ok(named >= 0 && shown > named, `${data}: the database has its name before the manifest`)
+          test.ok(
+            within(place(`fsync .${data}.tmp`), 0, named),
+            'what is in it was forced to the disk before',
+          )
+          test.ok(within(place(`fsync .${manifest}.tmp`), 0, named), 'so was its manifest')
+          test.ok(within(place('fsync .', named), named, shown), 'its name, before the manifest gets its own')
+          const pruned = steps.findIndex((step, i) => i > shown && /^(rename|unlink) /.test(step))
+          test.ok(within(place('fsync .', shown), shown, pruned), 'and that before an older backup goes')
+        }
+      },
+    ),
   ),
 
   ...(['wal', 'delete'] as const).map(mode =>
@@ -208,9 +213,10 @@ await Promise.all([
 
   t.test('8: it takes no more memory for a database of any size', { skip }, async test => {
     const { workspace } = stages.wal(test)
+    rmSync(workspace.database)
     execute(
       workspace.database,
-      `CREATE TABLE large (note TEXT); PRAGMA synchronous = OFF;
+      `PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL; CREATE TABLE large (note TEXT);
        INSERT INTO large WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)
          SELECT hex(randomblob(2000)) FROM n`,
     )
