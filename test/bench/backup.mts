@@ -67,7 +67,7 @@ async function benchAgent({ own, config, file, what }: Bench): Promise<void> {
 async function benchDuration({ own, config, file, what }: Bench): Promise<void> {
   const copy = join(own, 'copy.db')
   const sqlite3 = (target: string, ...statements: string[]) => run('sqlite3', [target, ...statements])
-  const peers: Record<string, () => Promise<unknown> | unknown> = {
+  const peers: Record<string, () => unknown> = {
     'candlekeep, proven': () => backUp(config, ['--tiers', 'hot']),
     cp: () => run('cp', [file, copy]),
     'cp + integrity_check': () => [run('cp', [file, copy]), sqlite3(copy, 'PRAGMA integrity_check')],
