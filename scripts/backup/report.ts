@@ -137,9 +137,11 @@ function conditionsOfBroken({ tier, listing, trouble }: TierResult): Condition[]
 
 /** No backup of a damaged database: it must not push out a good one. */
 export function reportDamaged(
-  why: string,
+  reason: string,
   { newest, config }: { newest: string | undefined; config: Pick<Config, 'file' | 'isDefault'> },
 ): Outcome {
+  // SQLite says some things in several lines
+  const why = reason.replaceAll(/\s*\n\s*/g, ' ')
   const kept =
     newest === undefined
       ? 'there is no earlier backup'

@@ -108,6 +108,9 @@ export function smallDatabase(file: string, journalMode: 'wal' | 'delete' = 'del
 /** Names of the backups in a folder that have a manifest, oldest first. */
 export function backupsIn(folder: string): string[] {
   return readdirSync(folder)
-    .flatMap(name => /^(agent_.*)\.manifest\.json$/.exec(name)?.[1] ?? [])
+    .flatMap(
+      name =>
+        /^(agent_backup_\d{4}-\d\d-\d\d_(?:[01]\d|2[0-3])-\d\d-\d\d)\.manifest\.json$/.exec(name)?.[1] ?? [],
+    )
     .toSorted()
 }
