@@ -38,10 +38,13 @@ await Promise.all([
       execute(file, 'CREATE TABLE trades (id INTEGER PRIMARY KEY); INSERT INTO trades VALUES (1), (2), (3)')
       const holder = startSession(test, file)
       await holder.run('BEGIN EXCLUSIVE')
-      const answer = ask(test, { task: 'take', file, target, rollback: false })
+      const worker = startSnapshotter(test)
+      // it has started by then
+      await worker.ask({ task: 'prove', file: target })
+      const answer = worker.ask({ task: 'take', file, target, rollback: false })
       await delay(longerThanBusyMs)
       await holder.run('COMMIT')
-      test.strictSame(await answer, { taken: { method: 'backup' } })
+      test.strictSame((await answer).findings, { taken: { method: 'backup' } })
       test.strictSame(faultsOfPlain(target, [{ name: 'trades', rows: 3 }]), [])
     },
   ),
@@ -237,13 +240,17 @@ await Promise.all([
 
 /** Asks the process that takes and proves copies. */
 async function ask(test: Test, request: SnapshotRequest): Promise<SnapshotAnswer> {
+  const worker = startSnapshotter(test)
+  const { findings } = await worker.ask(request)
+  worker.end()
+  return findings
+}
+
+function startSnapshotter(test: Test) {
   const program = join(import.meta.dirname, '../scripts/backup/snapshotter.mts')
   const over = new AbortController()
   test.teardown(() => over.abort())
-  const worker = startWorker<SnapshotRequest, SnapshotAnswer>({ program, signal: over.signal })
-  const { findings, trouble } = await worker.ask(request)
-  worker.end()
-  return trouble === undefined ? findings : { error: { code: '', message: JSON.stringify(trouble) } }
+  return startWorker<SnapshotRequest, SnapshotAnswer>({ program, signal: over.signal })
 }
 
 /** What was done in a folder, in order: `fsync NAME`, `fsync .` of the folder itself, `rename NAME` to a name, `unlink NAME`. */
