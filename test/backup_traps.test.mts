@@ -220,8 +220,8 @@ await Promise.all([
     execute(
       workspace.database,
       `PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL; CREATE TABLE large (note TEXT);
-       INSERT INTO large WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)
-         SELECT hex(randomblob(2000)) FROM n`,
+       INSERT INTO large WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 62000)
+         SELECT printf('%04000d', i) FROM n`,
     )
     const bytes = statSync(workspace.database).size
     const peaks = join(workspace.folder, 'peaks')
