@@ -9,10 +9,11 @@ import { BackupRecords } from './backup/records.ts'
 import { lazySnapshotter } from './backup/snapshot.ts'
 import { tasks } from './backup/tasks.ts'
 import { openTiers } from './backup/tiers.ts'
-import { backupFlags, wishesFrom } from './backup/wishes.ts'
+import { backupFlags, subjectOf, wishesFrom } from './backup/wishes.ts'
 import { inScratchFolder } from './database/scratch.ts'
 import { compileCacheOf } from './job/compile_cache.ts'
 import { job } from './job/job.ts'
+import { giveWay } from './job/process.ts'
 import { minute } from './job/time.ts'
 
 await job(
@@ -25,6 +26,7 @@ await job(
     wishes: wishesFrom,
     recorded: ({ task }) => task === 'backup' || task === 'verify',
     standsForAll: ({ task }) => task === 'backup',
+    subject: subjectOf,
     deadlineMs: config => config.backup.timeout_minutes * minute,
     heartbeat: config => config.alerts.heartbeat.backup_url_env,
     alerting,
@@ -47,6 +49,7 @@ await job(
           scratch,
           now,
           log,
+          giveWay,
           context: { signal, progress: bytes },
           colour: terminal.colour,
         })

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { open } from 'node:fs/promises'
@@ -13,6 +14,8 @@ import { type Context, NotReadable, type Tier } from './tier.ts'
 export type HashedFile = { file: string; bytes: number; sha256: string }
 
 const pieces = { highWaterMark: 1 << 20 }
+/** Copies hold everything that the database does. */
+const ownerOnly = { mode: 0o600 }
 
 /** Compresses `file` to `target` (zstd, with a checksum of its own). Throws a BadCopy where its digest is not `sha256`. */
 export async function compress(
@@ -23,10 +26,26 @@ export async function compress(
   const plain = meter(progress('compressing', bytes))
   const packed = meter()
   const zstd = createZstdCompress({ params: { [constants.ZSTD_c_checksumFlag]: 1 } })
-  await pipeline(createReadStream(file, pieces), plain, zstd, packed, createWriteStream(target), { signal })
+  await pipeline(createReadStream(file, pieces), plain, zstd, packed, createWriteStream(target, ownerOnly), {
+    signal,
+  })
   if (plain.sha256() !== sha256) throw new BadCopy(`${file} is not what was proven`)
   await syncFile(target)
   return { file: target, bytes: packed.bytes(), sha256: packed.sha256() }
+}
+
+/** Throws a BadCopy where what was compressed does not come out as it went in: only then an archive is a copy. */
+export async function proveArchive(
+  archive: HashedFile,
+  { bytes, sha256 }: { bytes: number; sha256: string },
+  { signal, progress }: Context,
+): Promise<void> {
+  const packed = meter(progress('proving the archive', archive.bytes))
+  const plain = meter()
+  const from = createReadStream(archive.file, pieces)
+  await pipeline(from, packed, createZstdDecompress(), plain, drain(), { signal })
+  compare(packed, archive, 'the archive')
+  compare(plain, { bytes, sha256 }, 'the database in the archive')
 }
 
 /** Encrypts `file` to `target` for the holders of the keys of `recipients` (age). */
@@ -38,7 +57,9 @@ export async function encrypt(
 ): Promise<HashedFile> {
   const packed = meter()
   const age = await encryption(recipients)
-  await pipeline(createReadStream(file, pieces), age, packed, createWriteStream(target), { signal })
+  await pipeline(createReadStream(file, pieces), age, packed, createWriteStream(target, ownerOnly), {
+    signal,
+  })
   await syncFile(target)
   return { file: target, bytes: packed.bytes(), sha256: packed.sha256() }
 }
@@ -51,7 +72,7 @@ export async function copy(
   { signal, progress }: Context,
 ): Promise<HashedFile> {
   const copied = meter(progress(what, bytes))
-  await pipeline(createReadStream(file, pieces), copied, createWriteStream(target), { signal })
+  await pipeline(createReadStream(file, pieces), copied, createWriteStream(target, ownerOnly), { signal })
   await syncFile(target)
   return { file: target, bytes: copied.bytes(), sha256: copied.sha256() }
 }
@@ -84,7 +105,7 @@ export async function fetchCopy(
   ]
   const raw = await tier.read(manifest, context)
   try {
-    const end = decoded ? createWriteStream(file) : drain()
+    const end = decoded ? createWriteStream(file, ownerOnly) : drain()
     await pipeline([raw, packed, ...steps, plain, end], { signal: context.signal })
   } catch (error) {
     context.signal.throwIfAborted()
@@ -145,4 +166,9 @@ export async function syncFile(file: string): Promise<void> {
   } finally {
     await handle.close()
   }
+}
+
+/** So that what is read back comes from the disk: dd asks the kernel to forget the file (coreutils). Best effort. */
+export function dropFromCache(file: string): void {
+  spawnSync('dd', [`of=${file}`, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0'], { stdio: 'ignore' })
 }

@@ -15,6 +15,7 @@ import { type Cold, coldOf } from './s3_policy.ts'
 import { unprovable } from './s3_proof.ts'
 import { readObject } from './s3_read.ts'
 import { storeDatabase, storeManifest } from './s3_store.ts'
+import { needRoom } from './snapshot.ts'
 import type { Context, Source, Tier } from './tier.ts'
 
 /**
@@ -90,6 +91,8 @@ async function withPacked<T>(
   const compressed = await archive()
   if (recipients.length === 0) return await work({ ...compressed, encryption: null })
   const target = join(scratch, `${facts.id}.db.zst.age`)
+  // the disk may be the agent's
+  needRoom(scratch, compressed.bytes)
   try {
     const encrypted = await encrypt(compressed.file, target, recipients, context)
     return await work({ ...encrypted, encryption: 'age' })

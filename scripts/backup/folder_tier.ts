@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process'
 import {
   accessSync,
   chmodSync,
@@ -20,7 +19,7 @@ import { codeOf, messageOf, UserError } from '../job/errors.ts'
 import { isMounted } from '../job/mount.ts'
 import { syncFolder } from '../job/replace_file.ts'
 import { quote } from '../job/words.ts'
-import { copy, type HashedFile, hashFile } from './archive.ts'
+import { copy, dropFromCache, type HashedFile, hashFile } from './archive.ts'
 import {
   type BackupFacts,
   BadCopy,
@@ -245,11 +244,6 @@ async function inPlace(
 ): Promise<HashedFile> {
   const plain: HashedFile = { file, bytes: facts.database.bytes, sha256: facts.database.sha256 }
   return file === target ? plain : copyProven(plain, target, name, context)
-}
-
-/** So that what is read back comes from the disk: dd asks the kernel to forget the file (coreutils). Best effort. */
-function dropFromCache(file: string): void {
-  spawnSync('dd', [`of=${file}`, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0'], { stdio: 'ignore' })
 }
 
 async function writeSynced(file: string, text: string): Promise<void> {

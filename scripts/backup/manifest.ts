@@ -75,6 +75,11 @@ export function idOfManifest(name: string): string | undefined {
   return timeOf(id) === undefined ? undefined : id
 }
 
+/** The backup that a file with a name of ours belongs to. */
+export function idOfName(name: string): string {
+  return name.replace(/\..*/s, '')
+}
+
 /** The manifest as text. Its last line holds a digest of the others. */
 export function renderManifest(manifest: Manifest): string {
   const body = { format, ...manifest }

@@ -1,6 +1,6 @@
 import type { TierName } from '../job/config.ts'
 import type { History } from '../job/history.ts'
-import type { Manifest } from './manifest.ts'
+import { idOfName, type Manifest } from './manifest.ts'
 import type { Kept } from './retention.ts'
 import type { Listing } from './tier.ts'
 
@@ -39,7 +39,7 @@ export class BackupRecords {
            WHERE tier = ? AND removed_at IS NULL AND id NOT IN (SELECT value FROM json_each(?))`,
         )
         .run(this.#now(), tier, ids)
-      for (const { name, why } of broken) this.#fail(database, tier, name.replace(/\..*/s, ''), why)
+      for (const { name, why } of broken) this.#fail(database, tier, idOfName(name), why)
     })
   }
 

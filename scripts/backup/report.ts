@@ -5,7 +5,7 @@ import type { Outcome } from '../job/ending.ts'
 import { formatDuration } from '../job/time.ts'
 import { command, count, formatBytes, quote, some } from '../job/words.ts'
 import type { BackupFacts } from './manifest.ts'
-import type { BackupResult, TierResult } from './run.ts'
+import type { BackupResult, NoUsableTier, TierResult } from './run.ts'
 
 type Look = { colour: ChalkInstance; elapsedMs: number }
 
@@ -133,6 +133,18 @@ function conditionsOfBroken({ tier, listing, trouble }: TierResult): Condition[]
       details: broken.map(({ name, why }) => `${name}: ${why}`),
     },
   ]
+}
+
+/** No tier could be used. */
+export function reportNoTier({ message, hint, tiers }: NoUsableTier): Outcome {
+  return {
+    outcome: 'failed',
+    report: [`❌ ${message}`, ...(hint === undefined ? [] : [`   ${hint}`])],
+    summary: message,
+    figures: { task: 'backup', error: message, ...(hint === undefined ? {} : { hint }) },
+    conditions: tiers.map(entry => conditionOfTier(entry, '', 'critical')),
+    toldByConditions: true,
+  }
 }
 
 /** No backup of a damaged database: it must not push out a good one. */

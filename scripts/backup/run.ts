@@ -1,13 +1,12 @@
-import { existsSync } from 'node:fs'
-import { setPriority } from 'node:os'
+import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeScratchFolder } from '../database/scratch.ts'
 import type { TierName } from '../job/config.ts'
 import { messageOf, UserError } from '../job/errors.ts'
 import type { Log } from '../job/log.ts'
-import { compress, type HashedFile } from './archive.ts'
+import { compress, type HashedFile, proveArchive } from './archive.ts'
 import { missedBy } from './catch_up.ts'
-import { type BackupFacts, BadCopy, idAt, type Manifest } from './manifest.ts'
+import { type BackupFacts, BadCopy, idAt, idOfName, type Manifest, timeOf } from './manifest.ts'
 import type { BackupRecords } from './records.ts'
 import { provenUpTo, retain } from './retention.ts'
 import { DamagedSource, needRoom, type Snapshotter, takeSnapshot } from './snapshot.ts'
@@ -24,6 +23,8 @@ export type BackupTools = {
   scratch: string
   now: () => number
   log: Log
+  /** From here on the run takes only what nobody else wants of the processor. */
+  giveWay: () => void
   context: Context
 }
 
@@ -62,7 +63,11 @@ export async function backUp(
   const hot =
     visits.find(({ tier }) => tier === tools.tiers.hot) ?? (await visit(tools.tiers.hot, tools, 'look'))
   const seenAt = tools.now()
-  const last = ifChanged ? unchangedSince(hot, tools) : undefined
+  const unchanged = ifChanged ? unchangedSince(hot, tools) : undefined
+  // where one of them has a damaged copy of it, its name is taken there
+  const last = visits.some(({ listing }) => brokenIds(listing).includes(unchanged?.facts.id ?? ''))
+    ? undefined
+    : unchanged
   const copy = last ?? (await takeNew(visits, tools))
   if (last !== undefined) tools.records.covers(last.facts.id, seenAt)
   try {
@@ -126,7 +131,26 @@ function refuseWhereNoneIsUsable(visits: TierResult[]): void {
   if (visits.some(({ trouble }) => trouble === undefined)) return
   const lines = visits.map(({ tier, trouble }) => `${tier.name}: ${trouble?.message}`)
   const hints = [...new Set(visits.flatMap(({ trouble }) => trouble?.hint ?? []))]
-  throw new UserError(`no backup was taken: ${lines.join('; ')}`, { hint: hints.join('\n   ') || undefined })
+  throw new NoUsableTier(`no backup was taken: ${lines.join('; ')}`, hints.join('\n   ') || undefined, visits)
+}
+
+/** There is no tier that anything could be put on. */
+export class NoUsableTier extends UserError {
+  override name = 'NoUsableTier'
+  readonly tiers: TierResult[]
+
+  constructor(message: string, hint: string | undefined, tiers: TierResult[]) {
+    super(message, { hint })
+    this.tiers = tiers
+  }
+}
+
+function brokenIds({ broken }: Listing): string[] {
+  return broken.map(({ name }) => idOfName(name))
+}
+
+function archiveOf(id: string, { scratch }: BackupTools): string {
+  return join(scratch, `${id}.db.zst`)
 }
 
 /** The newest good backup of the hot tier, where nothing can have been committed since it was taken. */
@@ -165,9 +189,8 @@ async function takeNew(visits: TierResult[], tools: BackupTools): Promise<Copy> 
 function freeId(visits: TierResult[], now: number): string {
   const taken = visits.flatMap(({ listing }) => [
     ...listing.backups.map(({ id }) => id),
-    ...[...listing.broken, ...(listing.strange ?? []).map(name => ({ name }))].map(({ name }) =>
-      name.replace(/\..*/s, ''),
-    ),
+    ...brokenIds(listing),
+    ...(listing.strange ?? []).map(idOfName),
   ])
   for (let at = now; ; at += 1000) if (!taken.includes(idAt(at))) return idAt(at)
 }
@@ -194,16 +217,25 @@ async function catchUp(entry: TierResult, hot: TierResult, tools: BackupTools): 
   if (entry.tier === tiers.hot) return
   const there = [...hot.stored, ...hot.listing.backups].filter(({ id }) => !hot.pruned.includes(id))
   const own = [...entry.stored, ...entry.listing.backups]
+  // the names of damaged ones are taken: of their days other backups are wanted
+  const broken = brokenIds(entry.listing).map(id => ({
+    id,
+    takenAt: timeOf(id) ?? Number.NaN,
+    proven: false,
+  }))
   const missed = missedBy(
     records.kept('hot', there),
-    records.kept(entry.tier.name, own),
+    [...records.kept(entry.tier.name, own), ...broken],
     entry.tier.policy,
     now(),
     mostMissed,
   )
   for (const id of missed) {
     const manifest = there.find(found => found.id === id)
-    if (manifest !== undefined) await put(entry, copyOf(stored(manifest, tools), tools), tools)
+    if (manifest === undefined) continue
+    await put(entry, copyOf(stored(manifest, tools), tools), tools)
+    // the disk may be the agent's
+    rmSync(archiveOf(id, tools), { force: true })
   }
 }
 
@@ -229,11 +261,13 @@ function copyOf(given: Pick<Copy, 'facts' | 'file' | 'heldMs'>, tools: BackupToo
     makeScratchFolder(scratch)
     // what does not compress takes as much: the disk may be the agent's
     needRoom(scratch, database.bytes)
-    // from here on it is us who use the processor: the trading agent comes first
-    setPriority(10)
+    // from here on it is us who use the processor
+    tools.giveWay()
     const plain = { file: copy.file, bytes: database.bytes, sha256: database.sha256 }
     try {
-      return await compress(plain, join(scratch, `${id}.db.zst`), context)
+      const archive = await compress(plain, archiveOf(id, tools), context)
+      await proveArchive(archive, plain, context)
+      return archive
     } catch (error) {
       if (error instanceof BadCopy) records.verified('hot', id, error.message)
       throw error

@@ -3,10 +3,10 @@ import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import manifest from '../../package.json' with { type: 'json' }
 import { type FileFacts, lookAtFile } from '../database/file_facts.ts'
-import { startWorker, type Trouble, type Worker } from '../database/worker.ts'
+import { startWorker, type Worker } from '../database/worker.ts'
 import { codeOf, messageOf, UserError } from '../job/errors.ts'
 import { formatBytes } from '../job/words.ts'
-import { hashFile, syncFile } from './archive.ts'
+import { dropFromCache, hashFile, syncFile } from './archive.ts'
 import type { BackupFacts } from './manifest.ts'
 import type { Proof, SnapshotAnswer, SnapshotRequest } from './snapshot_protocol.ts'
 import { stateOf } from './source_state.ts'
@@ -14,12 +14,24 @@ import type { Context } from './tier.ts'
 
 export type Snapshotter = Worker<SnapshotRequest, SnapshotAnswer>
 
-/** Started when it is first asked: a run that finds nothing to do costs no process. */
+/**
+ * Started when it is first asked: a run that finds nothing to do costs no process. One that died is followed by another,
+ * which is asked the same once more: what killed it need have nothing to do with the database.
+ */
 export function lazySnapshotter(signal: AbortSignal, compileCache: string): Snapshotter {
   const program = join(import.meta.dirname, 'snapshotter.mts')
   let worker: Snapshotter | undefined
+  const askOne = async (request: SnapshotRequest) => {
+    worker ??= startWorker<SnapshotRequest, SnapshotAnswer>({ program, signal, compileCache })
+    const answer = await worker.ask(request)
+    if (answer.died) worker = undefined
+    return answer
+  }
   return {
-    ask: request => (worker ??= startWorker({ program, signal, compileCache })).ask(request),
+    async ask(request) {
+      const answer = await askOne(request)
+      return answer.died && !signal.aborted ? askOne(request) : answer
+    },
     end: () => worker?.end(),
   }
 }
@@ -87,6 +99,7 @@ async function takeOnce(
   if (proof.problems.length > 0)
     throw new DamagedSource(`the database is damaged: ${proof.problems.slice(0, 3).join('; ')}`)
   await syncFile(target)
+  dropFromCache(target)
   const { size } = statSync(target)
   const facts: BackupFacts = {
     id,
@@ -144,12 +157,15 @@ export async function prove(snapshotter: Snapshotter, file: string): Promise<Pro
 async function ask(snapshotter: Snapshotter, request: SnapshotRequest): Promise<SnapshotAnswer> {
   const { findings, trouble } = await snapshotter.ask(request)
   if (trouble === undefined) return findings
-  throw errorOf(trouble)
-}
-
-function errorOf(trouble: Trouble): Error {
-  if ('damaged' in trouble) return new DamagedSource(trouble.damaged)
-  return new UserError(`no copy could be taken: ${trouble.unknown}`)
+  const { code = '', message = '' } = findings.error ?? {}
+  // such as a collation of the agent's own that is not known here: that is no damage
+  if (code.startsWith('SQLITE_ERROR'))
+    throw new UserError(`the database cannot be proven here: ${message} (${code})`)
+  if ('damaged' in trouble) throw new DamagedSource(trouble.damaged)
+  const readOnly = code.startsWith('SQLITE_READONLY')
+  throw new UserError(`no copy could be taken: ${trouble.unknown}`, {
+    hint: readOnly ? 'In WAL mode this user must be able to write to the folder of the database.' : undefined,
+  })
 }
 
 /** The database itself is damaged: nothing of it may take the place of what is good. */
@@ -185,7 +201,7 @@ export function needRoom(folder: string, bytes: number): void {
   throw new UserError(
     `no room in ${folder}: ${formatBytes(needed)} are needed, ${formatBytes(free)} are free`,
     {
-      hint: `df -h ${folder}`,
+      hint: `df -h ${dirname(folder)}`,
     },
   )
 }

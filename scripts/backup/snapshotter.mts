@@ -5,18 +5,21 @@
  */
 import { createHash } from 'node:crypto'
 import { rmSync } from 'node:fs'
-import { setPriority } from 'node:os'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { endWithParent } from '../database/orphan.ts'
 import { copySealed } from '../database/sealed_copy.ts'
 import { codeOf, messageOf } from '../job/errors.ts'
+import { giveWay } from '../job/process.ts'
 import type { Proof, SnapshotAnswer, SnapshotRequest, Taken } from './snapshot_protocol.ts'
 
 const busyMs = 10_000
 const tries = 5
 const problemsShown = 20
+// copies hold everything that the database does, also while they are made
+process.umask(0o077)
+
 const sideFiles = ['-journal', '-wal', '-shm']
 
 async function answer(request: SnapshotRequest): Promise<SnapshotAnswer> {
@@ -40,7 +43,7 @@ async function take({ file, target, rollback }: Extract<SnapshotRequest, { task:
     return { method: 'copy', heldMs }
   } catch (error) {
     if (!(error instanceof NothingCopied) && codeOf(error) !== 'SQLITE_ERROR') throw error
-    return vacuumInto(file, target)
+    return vacuumInto(file, target, rollback)
   }
 }
 
@@ -63,12 +66,13 @@ async function backUp(file: string, target: string): Promise<Taken> {
   throw new NothingCopied('the backup API copied nothing')
 }
 
-function vacuumInto(file: string, target: string): Taken {
+function vacuumInto(file: string, target: string, rollback: boolean): Taken {
   removeAll(target)
+  const began = performance.now()
   const database = new Database(file, { readonly: true, timeout: busyMs })
   try {
     database.prepare('VACUUM INTO ?').run(target)
-    return { method: 'vacuum', heldMs: undefined }
+    return { method: 'vacuum', heldMs: rollback ? performance.now() - began : undefined }
   } finally {
     database.close()
   }
@@ -79,8 +83,8 @@ function vacuumInto(file: string, target: string): Taken {
  * killed backup leaves.
  */
 function prove(file: string): Proof {
-  // it takes a processor for as long as it lasts: the trading agent comes first
-  setPriority(10)
+  // it takes a processor for as long as it lasts
+  giveWay()
   const database = new Database(file, { timeout: 0 })
   try {
     // a copy of a database in WAL mode would get a log and an index beside it each time that it is looked at
@@ -131,6 +135,9 @@ function newestCandles(database: Database.Database, tables: { name: string }[]) 
     .map(({ name }) => name)
     .filter(name => /^ohlcv_[hd]\d+$/.test(name))
     .map(table => {
+      // the agent may have a table of such a name that is something else
+      const columns = database.prepare('SELECT name FROM pragma_table_info(?)').pluck().all(table)
+      if (!columns.includes('timestamp')) return { table, newest: null }
       const newest = database.prepare(`SELECT max(timestamp) FROM ${table}`).pluck().get()
       const time = typeof newest === 'number' ? new Date(newest) : undefined
       return { table, newest: time === undefined || Number.isNaN(time.getTime()) ? null : time.toISOString() }

@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto'
 import { type BigIntStats, closeSync, openSync, readSync, statSync } from 'node:fs'
+import { realPathOf } from '../database/real_path.ts'
 import { headOf } from '../job/database_header.ts'
 import { codeOf } from '../job/errors.ts'
 
 /** Times of files have steps of some milliseconds: a write in the same step as the look would not move them. */
 const settledMs = 2000n
+/** Bytes; checkpoints keep a log at some MB where all is well. */
+const largestLog = 64_000_000n
 
 /**
  * What a database's files look like from outside: as long as that is the same, nothing was committed. null: it cannot
@@ -13,11 +16,14 @@ const settledMs = 2000n
  * log and its journal inode, size, time and, of the log, all that is in it and what its index says is committed. To be
  * called where this process does not have the database open.
  */
-export function stateOf(database: string): string | null {
+export function stateOf(path: string): string | null {
+  const database = realPathOf(path)
   try {
     const main = statSync(database, { bigint: true })
     const [log, journal] = ['-wal', '-journal'].map(suffix => statOfSideFile(database + suffix))
     const now = BigInt(Date.now())
+    // to read all of a log that nobody has checkpointed for long takes longer than a backup of what it changes may
+    if (log !== undefined && log.size > largestLog) return null
     const times = [main.mtimeMs, main.ctimeMs, ...[log, journal].flatMap(stat => stat?.mtimeMs ?? [])]
     if (times.some(time => now - time < settledMs)) return null
     const facts = [`${factsOf(main)}:${main.ctimeNs}`, ...[log, journal].map(factsOf)]

@@ -5,10 +5,10 @@ import type { Run } from '../job/job.ts'
 import { readSecret } from '../job/secret.ts'
 import { isOverdue } from './catch_up.ts'
 import { look } from './look.ts'
-import { reportBackup, reportDamaged } from './report.ts'
+import { reportBackup, reportDamaged, reportNoTier } from './report.ts'
 import { reportDocument, reportList, reportPlan, reportSelfTest } from './report_look.ts'
 import { reportVerified } from './report_verified.ts'
-import { type BackupTools, backUp } from './run.ts'
+import { type BackupTools, backUp, NoUsableTier } from './run.ts'
 import { accessPolicy, lifecycleRules } from './s3_policy.ts'
 import { DamagedSource } from './snapshot.ts'
 import { verifyTiers } from './verify.ts'
@@ -32,6 +32,7 @@ export const tasks: Record<Task, (tools: TaskTools) => Promise<Outcome> | Outcom
     } catch (error) {
       if (error instanceof DamagedSource)
         return reportDamaged(error.message, { newest: records.newest(), config })
+      if (error instanceof NoUsableTier) return reportNoTier(error)
       throw error
     }
   },

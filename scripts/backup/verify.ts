@@ -6,7 +6,7 @@ import { messageOf, UserError } from '../job/errors.ts'
 import { exitStatus } from '../job/exit_status.ts'
 import { command } from '../job/words.ts'
 import { fetchCopy } from './archive.ts'
-import { BadCopy, type Manifest } from './manifest.ts'
+import { BadCopy, idOfName, type Manifest } from './manifest.ts'
 import type { BackupRecords } from './records.ts'
 import { DamagedSource, needRoom, prove, type Snapshotter } from './snapshot.ts'
 import { type Context, NotReadable, type Tier } from './tier.ts'
@@ -72,7 +72,7 @@ async function verifyTier(tier: Tier, id: string | undefined, tools: VerifyTools
   const results = listing.broken
     .map(({ name, why }) => ({
       tier: tier.name,
-      id: name.replace(/\..*/s, ''),
+      id: idOfName(name),
       result: 'bad' as const,
       why,
       bytes: 0,
@@ -89,8 +89,14 @@ async function verify(tier: Tier, manifest: Manifest, tools: VerifyTools): Promi
   const found = { tier: tier.name, id, bytes: stored.bytes }
   try {
     const whole = await readAgain(tier, manifest, tools)
-    records.verified(tier.name, id)
-    return { ...found, result: whole ? 'proven' : 'read', why: whole ? '' : 'its key is not here' }
+    if (whole) {
+      records.verified(tier.name, id)
+      return { ...found, result: 'proven', why: '' }
+    }
+    // who has no key cannot acquit what was found bad with it
+    const failure = records.of(tier.name).get(id)?.failure ?? null
+    if (failure !== null) return { ...found, result: 'bad', why: failure }
+    return { ...found, result: 'read', why: 'its key is not here' }
   } catch (error) {
     context.signal.throwIfAborted()
     const why = messageOf(error)

@@ -61,6 +61,12 @@ export function wishesFrom(given: FlagValues<typeof backupFlags>, config: Config
   }
 }
 
+/** A backup to some tiers says nothing of one to all of them, and proving them is another thing. */
+export function subjectOf({ task, tiers, everything }: BackupWishes): string | undefined {
+  if (task === 'verify') return 'backup --verify'
+  return everything ? undefined : `backup --tiers ${tiers.join(',')}`
+}
+
 function chooseTiers(given: string | undefined, configured: TierName[]): TierName[] {
   if (given === undefined) return configured
   const names = new Set(given.split(','))

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs'
 import { headOf, magic } from '../job/database_header.ts'
 import { codeOf, messageOf } from '../job/errors.ts'
+import { realPathOf } from './real_path.ts'
 
 /** What a database file looks like from outside, without SQLite. Sizes in bytes. */
 export type FileFacts =
@@ -15,7 +16,8 @@ export type FileFacts =
  * "Database File Format"). To be called in a process that does not have the file open through SQLite: closing it
  * here would drop SQLite's locks.
  */
-export function lookAtFile(file: string): FileFacts {
+export function lookAtFile(path: string): FileFacts {
+  const file = realPathOf(path)
   try {
     const bytes = statSync(file).size
     if (bytes === 0) return { kind: 'empty' }

@@ -13,6 +13,7 @@ const program = `
  * or waits for a lock, and the next run has begun by then. By a thread of its own, as only that goes on meanwhile.
  */
 export function endWithParent(): void {
-  const workerData = { parent: process.ppid, every: lookEveryMs }
+  // told by the parent itself, which may have died before this process could look
+  const workerData = { parent: Number(process.argv[2] ?? process.ppid), every: lookEveryMs }
   new Worker(program, { eval: true, workerData }).unref()
 }

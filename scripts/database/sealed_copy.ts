@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { headOf } from '../job/database_header.ts'
 import { codeOf } from '../job/errors.ts'
+import { realPathOf } from './real_path.ts'
 
 /** A copy that was made, and for how long writers had to wait. */
 export type SealedCopy = {
@@ -109,7 +110,8 @@ function copyUnderLock(file: string, target: string): number {
  * Nobody has a database open whose journal is hot, so both files can be copied as they are; the copy is rolled back.
  * False where somebody came and rolled it back meanwhile.
  */
-function copyWithJournal(file: string, target: string): boolean {
+function copyWithJournal(path: string, target: string): boolean {
+  const file = realPathOf(path)
   const journal = `${file}-journal`
   const state = () =>
     [file, journal].map(name => statSync(name, { bigint: true, throwIfNoEntry: false })?.mtimeNs)

@@ -7,8 +7,8 @@ export type Trouble = { damaged: string } | { unknown: string }
 /** What a worker tells: what it found before an error ended it, if one did. */
 export type WorkerAnswer = { error?: { code: string; message: string } }
 
-/** What a worker told, and what stopped it before it had told everything. */
-export type Answered<A> = { findings: A; trouble: Trouble | undefined }
+/** What a worker told, and what stopped it before it had told everything. `died`: it is gone, and answers no more. */
+export type Answered<A> = { findings: A; trouble: Trouble | undefined; died?: boolean }
 
 /** A process that works on a database, so that whatever damage does to it, the command itself goes on. */
 export type Worker<Q, A> = {
@@ -28,7 +28,7 @@ type WorkerOptions = {
 
 export function startWorker<Q, A extends WorkerAnswer>(options: WorkerOptions): Worker<Q, A> {
   const { program, signal, compileCache } = options
-  const child = spawn(process.execPath, [program], {
+  const child = spawn(process.execPath, [program, String(process.pid)], {
     env: { ...process.env, ...(compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache }) },
     stdio: ['pipe', 'pipe', 'ignore'],
     signal,
@@ -45,7 +45,8 @@ export function startWorker<Q, A extends WorkerAnswer>(options: WorkerOptions): 
     async ask(request) {
       child.stdin.write(`${JSON.stringify(request)}\n`)
       const answer = await answers.next()
-      if (answer.done === true) return { findings: {} as A, trouble: troubleOfDeath(await died, signal) }
+      if (answer.done === true)
+        return { findings: {} as A, trouble: troubleOfDeath(await died, signal), died: true }
       const findings = JSON.parse(answer.value) as A
       return { findings, trouble: findings.error === undefined ? undefined : troubleOf(findings.error) }
     },
@@ -56,7 +57,7 @@ export function startWorker<Q, A extends WorkerAnswer>(options: WorkerOptions): 
 function troubleOfDeath(end: string, signal: AbortSignal): Trouble {
   if (signal.aborted) return { unknown: 'looking into the database took too long' }
   const line = `looking into the database ended with ${end}`
-  return ['SIGSEGV', 'SIGBUS', 'SIGABRT'].includes(end) ? { damaged: line } : { unknown: line }
+  return ['SIGSEGV', 'SIGBUS'].includes(end) ? { damaged: line } : { unknown: line }
 }
 
 /** What says nothing of the database itself. */

@@ -3,12 +3,12 @@
  * can end it when it takes too long. Reads requests from standard input and answers on standard output, both a line
  * of JSON each.
  */
-import { setPriority } from 'node:os'
 import { createInterface } from 'node:readline'
 import Database from 'better-sqlite3'
 import { inspectCandles, inspectSeals } from '../candles/inspect.ts'
 import { copySealed } from '../database/sealed_copy.ts'
 import { codeOf, messageOf } from '../job/errors.ts'
+import { giveWay } from '../job/process.ts'
 import type { ExaminerRequest, Findings } from './examiner_protocol.ts'
 
 const busyMs = 10_000
@@ -41,7 +41,7 @@ function lookInto(request: Exclude<ExaminerRequest, { task: 'copy' }>, findings:
     database.exec('BEGIN')
     if (request.task === 'structure') {
       // it takes a processor for as long as it lasts: the trading agent comes first
-      setPriority(10)
+      giveWay()
       findings.structure = checkStructure(database, request.quick)
     } else {
       findings.size = sizeOf(database)

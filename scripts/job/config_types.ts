@@ -260,7 +260,7 @@ export interface CheatSheet {
        */
       conditional_writes: boolean
       /**
-       * Larger files are uploaded in parts of this size (MiB).
+       * Larger files are uploaded in parts of this size (MiB), some of which are in memory at a time.
        */
       part_mb: number
     }

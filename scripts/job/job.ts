@@ -33,6 +33,8 @@ export type JobDefinition<F extends Flags, W> = {
   recorded: (wishes: W) => boolean
   /** Whether this run stands for the job: one about a part of it neither alarms nor sounds the all-clear. */
   standsForAll?: (wishes: W) => boolean
+  /** What alerts about how the run went are about, where that is not the job as a whole: each has its own all-clear. */
+  subject?: (wishes: W) => string | undefined
   deadlineMs?: (config: Config) => number
   /** The environment variable with the address of its dead man's switch. */
   heartbeat?: (config: Config) => string
@@ -101,6 +103,7 @@ async function runInFrame<F extends Flags, W>(
   })
   const history = History.open(config.paths.state, log, clock, { readOnly: !recorded })
   const standsForAll = definition.standsForAll?.(wishes) ?? true
+  const subject = definition.subject?.(wishes)
   const heartbeat =
     recorded && standsForAll && definition.heartbeat !== undefined
       ? openHeartbeat(definition.heartbeat(config), log)
@@ -120,7 +123,10 @@ async function runInFrame<F extends Flags, W>(
     history.finish(begun.id, { outcome, exitStatus: status, summary, figures })
     // that it came to its end is well, where what it came to is told by conditions of their own
     const itself: Ending = ending.toldByConditions ? { ...ending, outcome: 'done' } : ending
-    const own = standsForAll ? conditionOf(definition.name, itself, 'critical') : undefined
+    const own =
+      subject !== undefined || standsForAll
+        ? conditionOf(subject ?? definition.name, itself, 'critical')
+        : undefined
     alerting?.observe([...(own === undefined ? [] : [own]), ...conditions], context)
     tidyHistory(context)
     writeMetrics(context)

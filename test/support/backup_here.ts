@@ -74,7 +74,18 @@ export function backupsHere(
     tiers.close()
   })
   const records = new BackupRecords(history, now)
-  const tools = { database: config.paths.database, tiers, records, snapshotter, scratch, now, log, context }
+  const giveWay = () => undefined
+  const tools = {
+    database: config.paths.database,
+    tiers,
+    records,
+    snapshotter,
+    scratch,
+    now,
+    log,
+    giveWay,
+    context,
+  }
   const all = configuredTiers(config)
   return {
     workspace,
