@@ -70,6 +70,11 @@ export async function takeSnapshot(
       } finally {
         removeCopy(target)
       }
+      if (damaged && error.ofDisk && (await isReadable(database, context)))
+        throw new UserError(`no copy could be taken: ${error.message}`, {
+          hint: 'A disk may be full or failing: df -h, dmesg',
+          cause: error,
+        })
       // a copy can go wrong on its way: it is the database where another one is as bad
       if (!damaged || round === rounds) throw error
     }
@@ -136,6 +141,17 @@ async function needReadable(copy: string, context: Context): Promise<void> {
   }
 }
 
+/** Where the database can be read in full, an error of some disk is not its own: it is that of the copy, or of the log. */
+async function isReadable(database: string, context: Context): Promise<boolean> {
+  try {
+    await hashFile(database, 'reading the database', statSync(database).size, context)
+    return true
+  } catch {
+    context.signal.throwIfAborted()
+    return false
+  }
+}
+
 /** A disk that it fills has to be free again at once. Where that fails, the next run takes it away. */
 function removeCopy(file: string): void {
   try {
@@ -161,7 +177,8 @@ async function ask(snapshotter: Snapshotter, request: SnapshotRequest): Promise<
   // such as a collation of the agent's own that is not known here: that is no damage
   if (code.startsWith('SQLITE_ERROR'))
     throw new UserError(`the database cannot be proven here: ${message} (${code})`)
-  if ('damaged' in trouble) throw new DamagedSource(trouble.damaged)
+  if ('damaged' in trouble)
+    throw new DamagedSource(trouble.damaged, { ofDisk: code.startsWith('SQLITE_IOERR') })
   const readOnly = code.startsWith('SQLITE_READONLY')
   throw new UserError(`no copy could be taken: ${trouble.unknown}`, {
     hint: readOnly ? 'In WAL mode this user must be able to write to the folder of the database.' : undefined,
@@ -171,26 +188,27 @@ async function ask(snapshotter: Snapshotter, request: SnapshotRequest): Promise<
 /** The database itself is damaged: nothing of it may take the place of what is good. */
 export class DamagedSource extends Error {
   override name = 'DamagedSource'
+  /** That is how it looks to SQLite, which was told so by some disk: of the database, of its log, of the copy. */
+  readonly ofDisk: boolean
+
+  constructor(message: string, { ofDisk = false } = {}) {
+    super(message)
+    this.ofDisk = ofDisk
+  }
 }
 
 type SoundFile = Extract<FileFacts, { kind: 'database' }>
 
 function soundFile(database: string): SoundFile {
   const file = lookAtFile(database)
-  switch (file.kind) {
-    case 'database':
-      return file
-    case 'missing':
-      throw new UserError(`${database} does not exist`, {
-        hint: 'Check paths.workspace and paths.database in the configuration.',
-      })
-    case 'unreadable':
-      throw new UserError(`${database} cannot be read: ${file.why}`, { hint: 'Check its owner and mode.' })
-    case 'empty':
-      throw new DamagedSource(`${database} is empty`)
-    case 'foreign':
-      throw new DamagedSource(`${database} is no SQLite database`)
-  }
+  if (file.kind === 'database') return file
+  if (file.kind === 'empty') throw new DamagedSource(`${database} is empty`)
+  if (file.kind === 'foreign') throw new DamagedSource(`${database} is no SQLite database`)
+  if (file.kind === 'unreadable')
+    throw new UserError(`${database} cannot be read: ${file.why}`, { hint: 'Check its owner and mode.' })
+  throw new UserError(`${database} does not exist`, {
+    hint: 'Check paths.workspace and paths.database in the configuration.',
+  })
 }
 
 /** The agent writes to the same disk: it must not be us who fill it. */

@@ -66,7 +66,7 @@ export function byteFigures(given: { what: string; done: number; total: number; 
   const { what, done, total, elapsed } = given
   const rate = elapsed > 0 ? (done / elapsed) * second : 0
   return [
-    `${what}`,
+    what,
     `${formatBytes(done)} of ${formatBytes(total)}`,
     ...(rate > 0
       ? [`${formatBytes(rate)}/s`, `${formatDuration(((total - done) / rate) * second)} left`]

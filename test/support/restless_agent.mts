@@ -10,7 +10,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 
-const database = new Database(process.argv[2] as string, { timeout: 30_000 })
+const database = new Database(process.argv[2], { timeout: 30_000 })
 database.pragma('synchronous = OFF')
 database.pragma('cache_size = 4')
 database.exec(`
@@ -19,11 +19,11 @@ database.exec(`
   INSERT INTO balance SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM balance)`)
 const insert = database.prepare('INSERT INTO ledger (amount, note) VALUES (?, hex(randomblob(50)))')
 const book = database.prepare('UPDATE balance SET entries = entries + 1, amount = amount + ?')
-let ended = false
+const ended = new AbortController()
 
-process.stdin.resume().on('end', () => (ended = true))
+process.stdin.resume().on('end', () => ended.abort())
 process.stdout.write('ready\n')
-while (!ended) {
+while (!ended.signal.aborted) {
   const entries = Math.random() < 0.5 ? 1 : 200
   database.exec('BEGIN')
   for (let i = 0; i < entries; i++) {
