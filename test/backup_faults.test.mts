@@ -63,6 +63,7 @@ const changes: Kind[] = [
     'fdatasync',
     'ftruncate',
     'copy_file_range',
+    'sendfile',
     'rename',
     'unlink',
     'chmod',
@@ -97,6 +98,7 @@ await t.test(
 for (const { title, call, when, on } of [
   // SQLite takes it for damage of what it reads
   { title: 'cannot be read', call: 'pread64,read', when: '1+', on: 'copy' },
+  { title: 'cannot be written', call: 'pwrite64,copy_file_range,sendfile', when: '1+', on: 'copy' },
   { title: 'fails when the database has got its name', call: 'fsync', when: '2', on: 'folder' },
 ]) {
   await t.test(
@@ -125,6 +127,18 @@ for (const { title, call, when, on } of [
     },
   )
 }
+
+await t.test('a full disk under the database is no damage of it', { skip }, async test => {
+  const ended = await beset(test, 'wal mode', stages.wal, drawLuck(), async stage => {
+    // SQLite makes the index of a log with the first that opens it
+    const files = [`${stage.workspace.database}-shm`]
+    const step = { call: 'pwrite64', effect: 'error=ENOSPC', when: '1+', files }
+    const runner = ['setsid', ...failing(step, join(stage.workspace.folder, 'strace.log'))]
+    const running = stage.workspace.start('backup', ['--json'], { runner })
+    return { ended: running.ended, group: running.pid, errors: true }
+  })
+  test.match(ended?.json?.['error'], /^no copy could be taken: .*\(SQLITE_IOERR/)
+})
 
 /** Too little for anything; for what the tier needs; for what SQLite needs beside the copy; enough. */
 const little = [0, 4, 64, 128]
