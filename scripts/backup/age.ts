@@ -15,9 +15,7 @@ export async function encryption(recipients: string[]): Promise<Step> {
   for (const recipient of recipients)
     add(recipient, 'backup.cold.age_recipients', () => encrypter.addRecipient(recipient))
   return async function* (source) {
-    yield* await encrypter.encrypt(
-      ReadableStream.from<Uint8Array>(source) as globalThis.ReadableStream<Uint8Array>,
-    )
+    yield* await encrypter.encrypt(ReadableStream.from<Uint8Array>(source))
   }
 }
 
@@ -29,16 +27,8 @@ export async function decryption(identity: string): Promise<Step> {
   for (const key of keys.filter(line => line !== '' && !line.startsWith('#')))
     add('the identity', 'backup.cold.age_identity_env', () => decrypter.addIdentity(key))
   return async function* (source) {
-    yield* await decrypter.decrypt(
-      ReadableStream.from<Uint8Array>(source) as globalThis.ReadableStream<Uint8Array>,
-    )
+    yield* await decrypter.decrypt(ReadableStream.from<Uint8Array>(source))
   }
-}
-
-/** Node's streams and those of the DOM's types are the same. */
-function streamOf(source: AsyncIterable<Uint8Array>): globalThis.ReadableStream<Uint8Array> {
-  const stream: unknown = ReadableStream.from(source)
-  return stream as globalThis.ReadableStream<Uint8Array>
 }
 
 function add(what: string, where: string, action: () => void): void {
