@@ -98,7 +98,7 @@ await t.test(
 for (const { title, call, when, on } of [
   // SQLite takes it for damage of what it reads
   { title: 'cannot be read', call: 'pread64,read', when: '1+', on: 'copy' },
-  { title: 'cannot be written', call: 'pwrite64,copy_file_range,sendfile', when: '1+', on: 'copy' },
+  { title: 'cannot be written', call: 'pwrite64,copy_file_range,sendfile,write', when: '1+', on: 'copy' },
   { title: 'fails when the database has got its name', call: 'fsync', when: '2', on: 'folder' },
 ]) {
   await t.test(
