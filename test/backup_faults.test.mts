@@ -26,6 +26,9 @@ const pick = <T,>(list: readonly T[]) => list[Math.floor(random() * list.length)
 /** Generous: what takes longer than this hangs. */
 const patienceMs = 120_000
 
+const tellsOfRoom =
+  /^no room in \/.*: .* are needed, .* are free$|the disk is full|ENOSPC: no space left on device/
+
 await t.test(
   'killed at any moment, it leaves nothing that is not whole, and the next run completes',
   { skip },
@@ -197,9 +200,6 @@ async function withRoom(test: Test, { place, mode, kilobytes }: Room) {
   strike(stage)
   return { wrong, told: failed[0]?.error }
 }
-
-const tellsOfRoom =
-  /^no room in \/.*: .* are needed, .* are free$|the disk is full|ENOSPC: no space left on device/
 
 await t.test(
   'a slow disk that is not mounted, or vanishes, gets nothing below its mount point',
