@@ -35,7 +35,7 @@ try {
 
 type Bench = { own: string; config: string; file: string; what: string }
 
-/** 50 backups in a row beside the agent; and the agent alone for as long, for what the machine does. */
+/** 50 backups in a row beside the agent; and the agent alone for a while, for what the machine does. */
 async function benchAgent({ own, config, file, what }: Bench): Promise<void> {
   const { beside, alone, failed } = await besideLedger(file, 500, async report => {
     let failures = 0
@@ -45,7 +45,7 @@ async function benchAgent({ own, config, file, what }: Bench): Promise<void> {
       if ((await backUp(config, ['--tiers', 'hot'])).status !== 0) failures += 1
     const took = performance.now() - began
     const busy = await report()
-    await delay(took)
+    await delay(Math.min(took, 30_000))
     return { beside: busy, alone: await report(), failed: failures }
   })
   const waits = (of: typeof beside) =>

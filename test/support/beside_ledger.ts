@@ -17,7 +17,8 @@ export async function besideLedger<T>(
   const report = async () => {
     child.stdin.write('\n')
     const { value, done } = await answers.next()
-    if (done === true) throw new Error('the agent has died')
+    if (done === true)
+      throw new Error(`the agent has died: ${child.signalCode ?? child.exitCode ?? 'it says no more'}`)
     return JSON.parse(value) as LedgerReport
   }
   try {
