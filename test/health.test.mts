@@ -592,8 +592,10 @@ await t.test(
     test.equal(services.slack.length, 0, 'nobody is told by a check that somebody looks at')
     for (let n = 0; n < 10; n++) {
       inHistory(workspace, n % 2 === 0 ? 'DELETE FROM backups' : provenBackups)
-      inHistory(workspace, `UPDATE backups SET covers_until = ${Date.now() * 2}`)
-      const seen = await workspace.run('health_check', ['--notify'], at(2 + n))
+      const moment = at(2 + n)
+      const covered = Date.parse(moment.env['CANDLEKEEP_NOW'] ?? '')
+      inHistory(workspace, `UPDATE backups SET taken_at = ${covered}, covers_until = ${covered}`)
+      const seen = await workspace.run('health_check', ['--notify'], moment)
       expectStatus(test, seen, n % 2 === 0 ? 2 : 0)
     }
     test.match(
