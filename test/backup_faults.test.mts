@@ -276,19 +276,23 @@ async function atEachStep(
           })
   }
   const chosen = soak ? steps : Array.from({ length: sample }, () => pick(steps))
-  let [struck, without] = [0, 0]
+  const tally = { struck: 0, without: 0 }
+  const strikeAt = async (step: Step & { luck: Luck }) => {
+    const met = await failAt(test, step)
+    if (met > 0) tally.struck += 1
+    else tally.without += 1
+  }
   await inLanes(
     chosen.map(step => ({ ...step, luck: drawLuck() })),
-    async step => {
-      const met = await failAt(test, step)
-      if (met > 0) struck += 1
-      else without += 1
-    },
+    strikeAt,
   )
+  // calls do not always come in the same number: a few tries more where none was struck
+  for (let tries = 0; tally.struck === 0 && tries < 10; tries++)
+    await strikeAt({ ...pick(steps), luck: drawLuck() })
   test.comment(
-    `${chosen.length} of ${steps.length} steps, ${struck} runs met their fault, ${without} did not`,
+    `${chosen.length} of ${steps.length} steps, ${tally.struck} runs met their fault, ${tally.without} did not`,
   )
-  test.ok(struck > 0, 'faults were met')
+  test.ok(tally.struck > 0, 'faults were met')
 }
 
 /** How many calls of each kind a thread of an undisturbed run makes at most. */
@@ -417,8 +421,10 @@ function wrongWith({ status, json, stdout, stderr }: Ended, stage: Stage): strin
   if (json['defect'] === true) wrong.push(`it fails without a word for the user: ${said}`)
   const tiers = (json['tiers'] ?? []) as TierOfRun[]
   const failed = tiers.filter(({ error }) => error !== null)
-  const expected = tiers.length === 0 || failed.length === tiers.length ? 1 : failed.length > 0 ? 2 : 0
-  if (status !== expected) wrong.push(`it ends with ${said}`)
+  const allFailed = failed.length === tiers.length
+  // 78: not even the folder of the state could be used
+  const expected = tiers.length === 0 ? [1, 78] : allFailed ? [1] : failed.length > 0 ? [2] : [0]
+  if (!expected.includes(status ?? -1)) wrong.push(`it ends with ${said}`)
   for (const { tier, error, stored } of tiers) {
     const there = backupsIn(stage[tier])
     if (error === null && !there.includes(String(json['id']))) wrong.push(`${tier} has no backup: ${said}`)
