@@ -70,8 +70,9 @@ export async function takeSnapshot(
       } finally {
         removeCopy(target)
       }
-      if (damaged && error.ofDisk && (await isReadable(database, context)))
-        throw new UserError(`no copy could be taken: ${error.message}`, {
+      // `E…`: what the system says of a file of the copy
+      if (damaged ? error.ofDisk && (await isReadable(database, context)) : /^E[A-Z]/.test(codeOf(error)))
+        throw new UserError(`no copy could be taken: ${messageOf(error)}`, {
           hint: 'A disk may be full or failing: df -h, dmesg',
           cause: error,
         })

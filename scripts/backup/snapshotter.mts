@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { endWithParent } from '../database/orphan.ts'
 import { copySealed } from '../database/sealed_copy.ts'
+import { headOf } from '../job/database_header.ts'
 import { codeOf, messageOf } from '../job/errors.ts'
 import { giveWay } from '../job/process.ts'
 import type { Proof, SnapshotAnswer, SnapshotRequest, Taken } from './snapshot_protocol.ts'
@@ -83,6 +84,13 @@ function vacuumInto(file: string, target: string, rollback: boolean): Taken {
  * killed backup leaves.
  */
 function prove(file: string): Proof {
+  const proof = proveOpen(file)
+  // SQLite also says that it has left WAL mode where the disk did not let it
+  if (headOf(file, 19)[18] === 2) throw new Error('its copy could not be taken out of WAL mode')
+  return proof
+}
+
+function proveOpen(file: string): Proof {
   // it takes a processor for as long as it lasts
   giveWay()
   const database = new Database(file, { timeout: 0 })
