@@ -22,7 +22,7 @@ await job(
     script: import.meta.filename,
     summary: 'Takes a proven copy of the database and keeps it on three tiers: hot, warm, cold.',
     flags: backupFlags,
-    lock: 'backup',
+    locks: ['backup'],
     wishes: wishesFrom,
     recorded: ({ task }) => task === 'backup' || task === 'verify',
     standsForAll: ({ task }) => task === 'backup',

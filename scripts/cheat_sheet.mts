@@ -19,7 +19,7 @@ await job(
       },
       'test-alert': { help: 'send a message that is marked as a test through each configured channel' },
     } as const,
-    lock: null,
+    locks: [],
     wishes: given => ({ testAlert: given['test-alert'] }),
     recorded: () => false,
     deadlineMs: () => minute,

@@ -32,7 +32,7 @@ await job(
     script: import.meta.filename,
     summary: 'Brings every symbol up to its last closed candle and fills inner gaps.',
     flags,
-    lock: 'candles',
+    locks: ['candles'],
     wishes: wishesFrom,
     recorded: ({ dryRun }) => !dryRun,
     standsForAll: ({ everything }) => everything,

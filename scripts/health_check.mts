@@ -28,7 +28,7 @@ await job(
     script: import.meta.filename,
     summary: 'Is it well? Six checks; exit status 0 ok, 1 warning, 2 critical, 3 unknown.',
     flags,
-    lock: null,
+    locks: [],
     wishes({ quick, full, notify }) {
       if (quick && full)
         throw new UserError('--quick and --full exclude each other', { status: exitStatus.usage })

@@ -20,7 +20,7 @@ await job(
     script: import.meta.filename,
     summary: 'Checks the symbol list against what the exchange trades.',
     flags: { fix: { help: 'write the corrected list into the configuration' } } as const,
-    lock: null,
+    locks: [],
     wishes: ({ fix }) => ({ fix }),
     recorded: () => false,
     deadlineMs: () => timeLimit,

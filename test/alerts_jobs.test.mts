@@ -65,7 +65,7 @@ function writeDeafJob(folder: string): string {
      import { alerting } from '${alerts}'
      await job(
        {
-         name: 'deaf', script: import.meta.filename, summary: '', flags: {}, lock: 'candles', alerting,
+         name: 'deaf', script: import.meta.filename, summary: '', flags: {}, locks: ['candles'], alerting,
          wishes: () => undefined, recorded: () => true, deadlineMs: () => 300,
        },
        () => new Promise(resolve => setTimeout(resolve, 600_000)),

@@ -64,6 +64,10 @@ export interface CheatSheet {
      * A health check every so many hours, from midnight on.
      */
     health_check_hours: 1 | 2 | 3 | 4 | 6 | 8 | 12 | 24
+    /**
+     * The weekly restore drill.
+     */
+    restore_drill: string
   }
   /**
    * The daily candle sync.
@@ -270,6 +274,39 @@ export interface CheatSheet {
     timeout_minutes: number
   }
   /**
+   * How a damaged database comes back.
+   */
+  recovery: {
+    /**
+     * A health check that finds the database damaged, as the one before did, starts the recovery itself.
+     */
+    automatic: boolean
+    /**
+     * Damaged files are kept here, with a report; on the file system of the database, as they are renamed.
+     */
+    quarantine: string
+    /**
+     * Bring over what can still be read of the damaged database and the backup lacks.
+     */
+    salvage: boolean
+    /**
+     * A recovery may take so long, without the wait for an archived object.
+     */
+    max_restore_minutes: number
+    /**
+     * It waits so long for S3 to bring an object back from an archive class.
+     */
+    archive_wait_hours: number
+    /**
+     * It waits so long for other processes to let go of the database, then it refuses.
+     */
+    wait_for_writers_seconds: number
+    /**
+     * So many of the newest candles are read again after a restore.
+     */
+    resync_lookback: number
+  }
+  /**
    * What is promised, and measured.
    */
   sla: {
@@ -277,6 +314,10 @@ export interface CheatSheet {
      * Recovery point objective: warning when the newest proven backup is older.
      */
     rpo_hours: number
+    /**
+     * Recovery time objective: from the start of a recovery to a proven database that serves.
+     */
+    rto_minutes: number
   }
   /**
    * Who is told what. The secrets are in environment variables; where NAME is unset, in the file that NAME_FILE names, which only its owner may read.

@@ -26,7 +26,7 @@ export function tidyHistory({ history, clock, log }: { history: History; clock: 
 export type Pruned = 'nothing' | 'doubtful' | { runs: number; others: number }
 
 /**
- * Removes what is older than 400 days: runs, checks, quarantined rows, old values of candles. A run that is going on
+ * Removes what is older than 400 days: runs, checks, drills, quarantined rows, old values of candles. A run that is going on
  * and the newest of each job stay, with its checks, and so do the totals. It sets in when something is a day over,
  * so all but one run a day only look at an index. In a transaction of the caller's.
  */
@@ -78,4 +78,5 @@ const othersBefore = [
   'DELETE FROM quarantined_rows WHERE recorded_at < ?',
   'DELETE FROM candle_revisions WHERE recorded_at < ?',
   'DELETE FROM backups WHERE removed_at < ?',
+  'DELETE FROM drills WHERE finished_at < ?',
 ]

@@ -164,6 +164,43 @@ const migrations = [
   ALTER TABLE backups ADD COLUMN failure TEXT;
   ALTER TABLE backups ADD COLUMN removed_at INTEGER;
   `,
+  `
+  -- databases that were brought back. base: what the new one was made from, the name of a backup or "itself"; known_lost:
+  -- rows that were there and are in neither; rpo_ms: so old was the base, where not all that came after was salvaged;
+  -- rto_ms: from the start of the recovery to a proven database in place; quarantine: where the damaged one is kept
+  CREATE TABLE recoveries (
+    id TEXT PRIMARY KEY,
+    run INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    serving_at INTEGER,
+    finished_at INTEGER,
+    damage TEXT NOT NULL,
+    base TEXT,
+    tier TEXT,
+    salvaged INTEGER NOT NULL DEFAULT 0,
+    conflicts INTEGER NOT NULL DEFAULT 0,
+    known_lost INTEGER NOT NULL DEFAULT 0,
+    rpo_ms INTEGER,
+    rto_ms INTEGER,
+    quarantine TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  -- backups that were restored elsewhere, to see whether that works; failure: why it did not. behind_rows: rows that the
+  -- live database had more; behind_ms: how old the backup was
+  CREATE TABLE drills (
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL,
+    tier TEXT NOT NULL,
+    backup TEXT,
+    started_at INTEGER NOT NULL,
+    finished_at INTEGER NOT NULL,
+    bytes INTEGER,
+    behind_rows INTEGER,
+    behind_ms INTEGER,
+    failure TEXT
+  ) STRICT;
+  CREATE INDEX drills_tier ON drills (tier, finished_at);
+  `,
 ]
 
 /** Brings the history to the newest schema; one that a newer candlekeep wrote is left alone and refused. */

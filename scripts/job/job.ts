@@ -10,7 +10,7 @@ import { commonFlags, type Flags, type FlagValues, helpText, parseFlags, scriptA
 import { type Heartbeat, openHeartbeat } from './heartbeat.ts'
 import { type Begun, History } from './history.ts'
 import { tidyHistory } from './history_retention.ts'
-import { type Lock, takeLock } from './lock.ts'
+import { type Lock, type LockName, takeLocks } from './lock.ts'
 import { type Log, openLog } from './log.ts'
 import { writeMetrics } from './metrics.ts'
 import { type Progress, showBytes, showProgress } from './progress.ts'
@@ -27,8 +27,8 @@ export type JobDefinition<F extends Flags, W> = {
   flags: F
   /** What is asked for, read from the flags. A usage error here leaves no trace: no lock, no run in the history. */
   wishes: (flags: FlagValues<F>, config: Config, now: number) => W
-  /** Commands with the same lock exclude each other; null for one that is in nobody's way. */
-  lock: 'candles' | 'backup' | null
+  /** Commands that have a lock in common exclude each other; none for one that is in nobody's way. */
+  locks: readonly LockName[]
   /** Whether this run goes into the history; a look at things does not. */
   recorded: (wishes: W) => boolean
   /** Whether this run stands for the job: one about a part of it neither alarms nor sounds the all-clear. */
@@ -97,7 +97,7 @@ async function runInFrame<F extends Flags, W>(
   const clock = clockFor(config.sync.base_url)
   const wishes = definition.wishes(flags, config, clock.now())
   const recorded = definition.recorded(wishes)
-  const lock = recorded ? holdLock(definition, config, clock) : undefined
+  const lock = recorded ? holdLocks(definition, config, clock) : undefined
   const log = openLog(recorded ? config.paths.logs : undefined, definition.name, clock, (level, text) => {
     terminal.aside(level === 'error' ? terminal.asideColour.red(text) : terminal.asideColour.yellow(text))
   })
@@ -223,14 +223,14 @@ async function leave(
   context.log.close()
 }
 
-function holdLock(
-  { lock, name }: { lock: string | null; name: string },
+function holdLocks(
+  { locks, name }: { locks: readonly LockName[]; name: string },
   config: Config,
   clock: Clock,
 ): Lock | undefined {
-  if (lock === null) return undefined
+  if (locks.length === 0) return undefined
   try {
-    return takeLock(config.paths.state, lock, { job: name, pid: process.pid, since: clock.now() })
+    return takeLocks(config.paths.state, locks, { job: name, pid: process.pid, since: clock.now() })
   } catch (error) {
     if (error instanceof UserError || codeOf(error) === '') throw error
     throw new UserError(`${config.paths.state} cannot be used: ${messageOf(error)}`, {

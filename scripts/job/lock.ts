@@ -11,6 +11,22 @@ export type Holder = { job: string; pid: number; since: number }
 
 export type Lock = { release(): void }
 
+/** Who writes candles, who takes or uses backups. A recovery is both. */
+export type LockName = 'candles' | 'backup'
+
+/** Takes all of these locks or none. */
+export function takeLocks(state: string, names: readonly LockName[], holder: Holder): Lock {
+  const taken: Lock[] = []
+  const release = () => taken.forEach(lock => lock.release())
+  try {
+    for (const name of names) taken.push(takeLock(state, name, holder))
+    return { release }
+  } catch (error) {
+    release()
+    throw error
+  }
+}
+
 /**
  * Takes the lock `name`, or throws a UserError (exit status 75) that names the holder.
  *
