@@ -120,7 +120,7 @@ function writeJob(folder: string, work: string, before = ''): string {
      ${before}
      await job(
        {
-         name: 'own_job', script: import.meta.filename, summary: '', flags: {}, lock: 'candles',
+         name: 'own_job', script: import.meta.filename, summary: '', flags: {}, locks: ['candles'],
          wishes: () => undefined, recorded: () => true, deadlineMs: config => config.sync.timeout_minutes * 60_000,
        },
        async ({ id, config }) => {
