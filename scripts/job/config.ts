@@ -58,7 +58,7 @@ function validate(sheet: unknown): ConfigProblem[] {
 
 /** Relative paths are relative to the workspace, and that is relative to the file itself. */
 function withAbsolutePaths(sheet: CheatSheet, base: string): CheatSheet {
-  const { paths, backup, recovery } = sheet
+  const { paths, backup } = sheet
   const workspace = resolve(base, paths.workspace)
   const absolute = (path: string) => (isAbsolute(path) ? path : join(workspace, path))
   const { hot, warm } = backup
@@ -80,7 +80,6 @@ function withAbsolutePaths(sheet: CheatSheet, base: string): CheatSheet {
         mount: warm.mount === null ? null : absolute(warm.mount),
       },
     },
-    recovery: { ...recovery, quarantine: absolute(recovery.quarantine) },
   }
 }
 

@@ -282,10 +282,6 @@ export interface CheatSheet {
      */
     automatic: boolean
     /**
-     * Damaged files are kept here, with a report; on the file system of the database, as they are renamed.
-     */
-    quarantine: string
-    /**
      * Bring over what can still be read of the damaged database and the backup lacks.
      */
     salvage: boolean
