@@ -4,7 +4,7 @@ import { codeOf, messageOf } from '../job/errors.ts'
 import { BadCopy } from './manifest.ts'
 import type { Bucket } from './s3_bucket.ts'
 import { explain, isAnswer, isNotThere } from './s3_errors.ts'
-import { NotReadable } from './tier.ts'
+import { Archived, NotReadable } from './tier.ts'
 
 /** How often a read goes on where its connection has ended. */
 const resumptions = 3
@@ -70,7 +70,7 @@ async function open(
     if (isNotThere(error)) throw new BadCopy(`${name} is not there`)
     if (isAnswer(error, 'InvalidObjectState')) {
       const { StorageClass = bucket.cold.storage_class } = error as { StorageClass?: string }
-      throw new NotReadable(`it is archived (${StorageClass}): ${howToRestore(StorageClass)}`)
+      throw new Archived(`it is archived (${StorageClass}): ${howToRestore(StorageClass)}`)
     }
     throw error
   }

@@ -58,3 +58,8 @@ export type Tier = {
 export class NotReadable extends Error {
   override name = 'NotReadable'
 }
+
+/** A copy in an archive class of S3: it can be read some hours after it was asked for. */
+export class Archived extends NotReadable {
+  override name = 'Archived'
+}
