@@ -1,0 +1,157 @@
+import type { PageFile } from './readable_file.ts'
+import { type Cell, pageKinds, readTreePage, type TreePage } from './readable_page.ts'
+import type { Integer } from './readable_record.ts'
+
+/** A row as it lies in the file. `key` is what the tree is ordered by. */
+export type Row<K> = { key: K; cell: Cell; index: number }
+
+/**
+ * A piece of a tree, in its order: what follows `after` up to `upTo` (undefined: from its beginning, to its end).
+ * Pieces follow each other without a gap. `page`: the page that it lies on. Rows of a piece that is not `sound` are
+ * what can be told from its page: in any order, and perhaps of another table. Without a page, nothing can be told.
+ */
+export type Piece<K> = {
+  after: K | undefined
+  upTo: K | undefined
+  page: { number: number; bytes: Buffer } | undefined
+  rows: Row<K>[]
+  sound: boolean
+  /** Whether `upTo` itself belongs to it. */
+  inclusive: boolean
+  /** How many pages of rows the piece may have been at most. */
+  pages: number
+}
+
+/** By what a tree is ordered, and how that is read from a cell; undefined where it cannot be read. */
+export type Order<K> = {
+  compare: (a: K, b: K) => number
+  keyOf: (bytes: Buffer, cell: Cell) => K | undefined
+  /** Kind of its leaves; the pages above them are of the other kind. */
+  leaf: typeof pageKinds.tableLeaf | typeof pageKinds.indexLeaf
+}
+
+/** The order of a table that has rowids. */
+export const byRowid: Order<Integer> = {
+  compare: (a, b) => (a < b ? -1 : a > b ? 1 : 0),
+  keyOf: (_bytes, { rowid }) => rowid,
+  leaf: pageKinds.tableLeaf,
+}
+
+const deepest = 20
+
+/**
+ * The pieces of a tree in its order. A page counts only where all of it is accounted for and its keys ascend and lie
+ * between those of the page above it, so a page that was put in another's place, or an old one of a row that has
+ * moved, is noticed. Visits no page twice. `most`: how many pages a piece can have been whose extent is unknown.
+ */
+export function* piecesOf<K>(file: PageFile, root: number, order: Order<K>, most = 1): Generator<Piece<K>> {
+  const path = new Set<number>()
+  const leafDepth = depthOf(file, root, order)
+  const inclusive = order.leaf === pageKinds.tableLeaf
+  yield* below(root, undefined, undefined, 0)
+
+  function* below(
+    number: number,
+    after: K | undefined,
+    upTo: K | undefined,
+    depth: number,
+  ): Generator<Piece<K>> {
+    const bytes = depth > deepest || path.has(number) ? undefined : file.page(number)
+    const page = bytes === undefined ? undefined : readTreePage(bytes, file.layout.usable, number === 1)
+    const at = bytes === undefined ? undefined : { number, bytes }
+    if (bytes === undefined || page === undefined || !isOf(page, order)) {
+      const pages = depth === leafDepth ? 1 : most
+      yield { after, upTo, inclusive, page: undefined, rows: [], sound: false, pages }
+      return
+    }
+    const rows = rowsOf(bytes, page, order)
+    const isLeaf = page.kind === order.leaf
+    const sound =
+      page.sound &&
+      rows.length === page.cells.length &&
+      ascends(rows, after, upTo, order) &&
+      (rows.length > 0 || depth === 0) &&
+      (leafDepth === undefined || isLeaf === (depth === leafDepth))
+    if (isLeaf) {
+      yield { after, upTo, inclusive, page: at, rows, sound, pages: 1 }
+      return
+    }
+    if (!sound) {
+      // of an index tree's inner page, the rows on it can still be told
+      yield { after, upTo, inclusive, page: at, rows: inclusive ? [] : rows, sound, pages: most }
+      return
+    }
+    path.add(number)
+    let last = after
+    for (const row of rows) {
+      yield* below(row.cell.child, last, row.key, depth + 1)
+      // in an index tree a row lies between the pages below
+      if (!inclusive) {
+        const { key } = row
+        yield { after: key, upTo: key, inclusive: true, page: at, rows: [row], sound: true, pages: 1 }
+      }
+      last = row.key
+    }
+    yield* below(page.right, last, upTo, depth + 1)
+    path.delete(number)
+  }
+}
+
+/** How deep most of its leaves lie, of some that are looked for all over the tree; undefined: none was found. */
+function depthOf<K>(file: PageFile, root: number, order: Order<K>): number | undefined {
+  const found = new Map<number, number>()
+  const look = (number: number, depth: number) => {
+    const bytes = depth > deepest ? undefined : file.page(number)
+    const page = bytes && readTreePage(bytes, file.layout.usable, number === 1)
+    if (page === undefined || !isOf(page, order)) return
+    if (page.kind === order.leaf) {
+      found.set(depth, (found.get(depth) ?? 0) + 1)
+      return
+    }
+    const children = [...page.cells.map(({ child }) => child), page.right]
+    const some = new Set([0, Math.floor(children.length / 2), children.length - 1])
+    for (const index of some) look(children[index] as number, depth + 1)
+  }
+  look(root, 0)
+  return [...found].sort(([, a], [, b]) => b - a)[0]?.[0]
+}
+
+/** How many rows a tree of a sound file has, of whose order nothing is known. */
+export function countRows(file: PageFile, root: number): number {
+  const bytes = file.page(root)
+  const page = bytes && readTreePage(bytes, file.layout.usable, root === 1)
+  if (page === undefined) return 0
+  const { kind, cells, right } = page
+  if (kind === pageKinds.tableLeaf || kind === pageKinds.indexLeaf) return cells.length
+  const below = [...cells.map(({ child }) => child), right].reduce(
+    (sum, child) => sum + countRows(file, child),
+    0,
+  )
+  return below + (kind === pageKinds.indexInterior ? cells.length : 0)
+}
+
+function isOf<K>({ kind }: TreePage, { leaf }: Order<K>): boolean {
+  const table = kind === pageKinds.tableLeaf || kind === pageKinds.tableInterior
+  return table === (leaf === pageKinds.tableLeaf)
+}
+
+function rowsOf<K>(bytes: Buffer, { cells }: TreePage, { keyOf }: Order<K>): Row<K>[] {
+  const rows: Row<K>[] = []
+  for (const [index, cell] of cells.entries()) {
+    const key = keyOf(bytes, cell)
+    if (key !== undefined) rows.push({ key, cell, index })
+  }
+  return rows
+}
+
+/** A table's inner page repeats the last key below it; in an index tree each key is there once. */
+function ascends<K>(rows: Row<K>[], after: K | undefined, upTo: K | undefined, order: Order<K>): boolean {
+  let last = after
+  for (const { key } of rows) {
+    if (last !== undefined && order.compare(last, key) >= 0) return false
+    last = key
+  }
+  if (last === undefined || upTo === undefined || rows.length === 0) return true
+  const end = order.compare(last, upTo)
+  return order.leaf === pageKinds.tableLeaf ? end <= 0 : end < 0
+}

@@ -1,0 +1,289 @@
+import type { PageFile } from './readable_file.ts'
+import type { Cell } from './readable_page.ts'
+import { payloadOf } from './readable_payload.ts'
+import { classOf, type Integer, serialTypes, type Value } from './readable_record.ts'
+import { type Order, type Piece, piecesOf, type Row } from './readable_rows.ts'
+import { type Hole, Holes } from './salvage_holes.ts'
+import { isAlien, type Oddity, odditiesOf, oddity, sameRow, valuesOf } from './salvage_row.ts'
+import type { TableShape } from './salvage_shape.ts'
+
+/** Where a row lies in the file: 65,536 times its page, and which of the page's cells it is. */
+export type Position = number
+
+export function positionOf(page: number, index: number): Position {
+  return page * 65_536 + index
+}
+
+/** A table in one of the two files. */
+export type Side<K> = { file: PageFile; shape: TableShape; order: Order<K> }
+
+/** What a table of the damaged database is beside that of the backup. */
+export type Comparison = {
+  /** The page that its tree in the damaged file was taken to begin on. */
+  root: number
+  inBackup: number
+  /** Rows that could be read: those that both have alike, and the four that follow. */
+  read: number
+  /** Both have it, and it differs. */
+  conflicts: Position[]
+  /** Only the damaged one has it. */
+  additions: Position[]
+  /** On pages that cannot be trusted, or no rows that the table can have. */
+  refused: Position[]
+  /** Only the backup has it, and the place where it would be could be read. */
+  returned: number
+  holes: Hole[]
+  knownLost: number
+  whole: boolean
+  /** Why none of the rows is to be taken. */
+  distrusted: string | null
+}
+
+/** Of the rows that both have: so many may have nothing in common before none of the others is believed. */
+const alienShare = 0.1
+const fewAliens = 3
+
+/**
+ * Compares a table of the damaged file with the backup's, row by row, in the order of both. `most`: how many pages a
+ * part of the tree can have whose extent is unknown. Throws where the backup itself cannot be read.
+ */
+export function compareTable<K>(damaged: Side<K>, backup: Side<K> | undefined, most: number): Comparison {
+  return new Comparer(damaged, backup, most).compare()
+}
+
+class Comparer<K> {
+  readonly #damaged: Side<K>
+  readonly #backup: Side<K> | undefined
+  readonly #most: number
+  readonly #cursor: Cursor<K>
+  readonly #holes = new Holes<K>()
+  readonly #odd = new Map<Oddity, Set<Position>>()
+  #counts = { read: 0, equal: 0, aliens: 0, returned: 0 }
+  #conflicts: Position[] = []
+  #additions: Position[] = []
+  #refused: Position[] = []
+
+  constructor(damaged: Side<K>, backup: Side<K> | undefined, most: number) {
+    this.#damaged = damaged
+    this.#backup = backup
+    this.#most = most
+    this.#cursor = new Cursor(backup)
+  }
+
+  compare(): Comparison {
+    const { file, shape, order } = this.#damaged
+    for (const piece of piecesOf(file, shape.rootPage, order, this.#most)) {
+      const held = this.#cursor.upTo(piece)
+      if (!piece.sound || !this.#merge(piece, held)) this.#doubt(piece, held)
+    }
+    this.#settleOddities()
+    const { read, equal, aliens, returned } = this.#counts
+    const common = equal + this.#conflicts.length
+    const distrusted =
+      aliens >= fewAliens && aliens > alienShare * common
+        ? `${aliens} of the ${common} rows that the backup has too have nothing in common with it`
+        : null
+    return {
+      root: shape.rootPage,
+      inBackup: this.#cursor.count,
+      read,
+      conflicts: this.#conflicts,
+      additions: this.#additions,
+      refused: this.#refused,
+      returned,
+      holes: this.#holes.list(),
+      knownLost: this.#holes.lost,
+      whole: this.#holes.none,
+      distrusted,
+    }
+  }
+
+  /** Takes the rows of a page that is in order; false, and nothing is taken, where its rows are another table's. */
+  #merge(piece: Piece<K>, held: Held<K>[]): boolean {
+    const { number, bytes } = piece.page as { number: number; bytes: Buffer }
+    const { compare } = this.#damaged.order
+    const conflicts: Position[] = []
+    const additions: Position[] = []
+    const odd: [Oddity, Position][] = []
+    let [equal, aliens, matched] = [0, 0, 0]
+    let next = 0
+    for (const row of piece.rows) {
+      while (next < held.length && compare((held[next] as Held<K>).row.key, row.key) < 0) next += 1
+      const other = held[next]
+      const there = other !== undefined && compare(other.row.key, row.key) === 0 ? other : undefined
+      if (there !== undefined) matched += 1
+      const verdict = this.#judge(bytes, row, there)
+      if (verdict === 'unreadable' || verdict === 'unfit') return false
+      if (verdict === 'equal') {
+        equal += 1
+        continue
+      }
+      const position = positionOf(number, row.index)
+      for (const one of verdict.odd) odd.push([one, position])
+      if (there === undefined) additions.push(position)
+      else conflicts.push(position)
+      if (verdict.alien) aliens += 1
+    }
+    if (aliens >= fewAliens && aliens > equal + conflicts.length - aliens) return false
+    this.#counts.read += piece.rows.length
+    this.#counts.equal += equal
+    this.#counts.aliens += aliens
+    this.#counts.returned += held.length - matched
+    // not by spreading: a table may have millions
+    for (const position of conflicts) this.#conflicts.push(position)
+    for (const position of additions) this.#additions.push(position)
+    for (const [one, position] of odd) this.#odd.set(one, (this.#odd.get(one) ?? new Set()).add(position))
+    return true
+  }
+
+  #judge(page: Buffer, row: Row<K>, held: Held<K> | undefined): Verdict {
+    if (held !== undefined && samePayload(page, row.cell, held)) return 'equal'
+    const { file, shape } = this.#damaged
+    const payload = payloadOf(file, page, row.cell)
+    if (payload === undefined) return 'unreadable'
+    const theirs = held && this.#cursor.payload(held)
+    if (theirs?.equals(payload.bytes) === true) return 'equal'
+    const values = valuesOf(shape, row.cell.rowid, payload.bytes)
+    const odd = odditiesOf(shape, payload.bytes)
+    if (payload.doubtful || values === undefined || odd === undefined) return 'unfit'
+    if (theirs === undefined || this.#backup === undefined) return { odd, alien: false }
+    const others = valuesOf(this.#backup.shape, (held as Held<K>).row.cell.rowid, theirs)
+    if (others === undefined) throw new Error(`a row of ${shape.name} in the backup cannot be read`)
+    if (sameRow(others, values, shape)) return 'equal'
+    return { odd, alien: isAlien(others, values, shape) }
+  }
+
+  /** What a page has that is not in order counts only where the backup has the very same row. */
+  #doubt(piece: Piece<K>, held: Held<K>[]): void {
+    const { shape } = this.#damaged
+    const smallestRow = 2 + Math.max(4, 3 + shape.columns.length)
+    const perPage = Math.floor((this.#damaged.file.layout.usable - 8) / smallestRow)
+    this.#holes.add(piece, held.length, piece.pages * perPage)
+    if (piece.page === undefined) return
+    const theirs = new Map(held.map(one => [keyText(one.row.key), one]))
+    for (const row of piece.rows) {
+      const verdict = this.#judge(piece.page.bytes, row, theirs.get(keyText(row.key)))
+      if (verdict === 'unreadable') continue
+      this.#counts.read += 1
+      if (verdict === 'equal') this.#counts.equal += 1
+      else this.#refused.push(positionOf(piece.page.number, row.index))
+    }
+  }
+
+  /** Values of an unexpected class are right where the backup has such ones in that column, or knows nothing of it. */
+  #settleOddities(): void {
+    if (this.#odd.size === 0) return
+    const seen = this.#backup === undefined ? undefined : classesIn(this.#backup, new Set(this.#odd.keys()))
+    const wrong = new Set<Position>()
+    for (const [one, positions] of this.#odd) {
+      if (isAccepted(one, this.#damaged.shape, seen)) continue
+      for (const position of positions) wrong.add(position)
+    }
+    if (wrong.size === 0) return
+    for (const position of wrong) this.#refused.push(position)
+    this.#additions = this.#additions.filter(position => !wrong.has(position))
+    this.#conflicts = this.#conflicts.filter(position => !wrong.has(position))
+  }
+}
+
+type Verdict = 'equal' | 'unreadable' | 'unfit' | { odd: Oddity[]; alien: boolean }
+
+function isAccepted(one: Oddity, { columns }: TableShape, seen: Seen | undefined): boolean {
+  const column = Number(one.split(' ')[0])
+  if (seen?.classes.has(one) === true) return true
+  return columns[column]?.affinity === 'BLOB' && seen?.filled.has(column) !== true
+}
+
+/** The classes of values that a table has, and which of its columns have any value at all. */
+type Seen = { classes: Set<Oddity>; filled: Set<number> }
+
+function classesIn<K>({ file, shape, order }: Side<K>, wanted: Set<Oddity>): Seen {
+  const seen: Seen = { classes: new Set(), filled: new Set() }
+  for (const { page, rows } of piecesOf(file, shape.rootPage, order)) {
+    for (const { cell } of rows) {
+      const types = payloadTypes(file, (page as { bytes: Buffer }).bytes, cell)
+      for (const [i, type] of types.entries()) {
+        if (type === 0) continue
+        seen.filled.add(i)
+        seen.classes.add(oddity(i, classOf(type)))
+      }
+    }
+    if ([...wanted].every(one => seen.classes.has(one))) break
+  }
+  return seen
+}
+
+function payloadTypes(file: PageFile, page: Buffer, cell: Cell): number[] {
+  const payload = payloadOf(file, page, cell)
+  return (payload && serialTypes(payload.bytes, payload.bytes.length)) ?? []
+}
+
+function keyText(key: unknown): string {
+  return Array.isArray(key)
+    ? JSON.stringify(key, (_, value: Value) => (typeof value === 'bigint' ? `${value}n` : value))
+    : String(key)
+}
+
+/** Whether two rows are alike as far as their pages hold them: all of them where nothing is on other pages. */
+function samePayload(
+  page: Buffer,
+  { at, size, local }: Cell,
+  { page: other, row: { cell } }: { page: Buffer; row: { cell: Cell } },
+): boolean {
+  return (
+    size === local &&
+    cell.size === size &&
+    cell.local === size &&
+    page.compare(other, cell.at, cell.at + size, at, at + size) === 0
+  )
+}
+
+/** A row of the backup, with the page that it lies on. */
+type Held<K> = { page: Buffer; row: Row<K> }
+
+/** The backup's rows in their order, taken piece by piece. */
+class Cursor<K> {
+  count = 0
+  readonly #side: Side<K> | undefined
+  readonly #pieces: Generator<Piece<K>> | undefined
+  #waiting: Held<K>[] = []
+  #at = 0
+
+  constructor(side: Side<K> | undefined) {
+    this.#side = side
+    this.#pieces = side && piecesOf(side.file, side.shape.rootPage, side.order)
+  }
+
+  /** The rows that follow, as many as belong to a piece of the other tree. */
+  upTo({ upTo, inclusive }: Piece<K>): Held<K>[] {
+    const rows: Held<K>[] = []
+    for (;;) {
+      if (this.#at >= this.#waiting.length && !this.#fill()) return rows
+      const held = this.#waiting[this.#at] as Held<K>
+      if (upTo !== undefined) {
+        const end = (this.#side as Side<K>).order.compare(held.row.key, upTo)
+        if (end > 0 || (end === 0 && !inclusive)) return rows
+      }
+      rows.push(held)
+      this.#at += 1
+      this.count += 1
+    }
+  }
+
+  payload({ page, row }: Held<K>): Buffer {
+    const payload = payloadOf((this.#side as Side<K>).file, page, row.cell)
+    if (payload === undefined) throw new Error('a row of the backup cannot be read')
+    return payload.bytes
+  }
+
+  #fill(): boolean {
+    const next = this.#pieces?.next()
+    if (next === undefined || next.done === true) return false
+    const { page, rows, sound } = next.value
+    if (!sound || page === undefined)
+      throw new Error(`the backup's table ${this.#side?.shape.name ?? ''} cannot be read`)
+    this.#waiting = rows.map(row => ({ page: page.bytes, row }))
+    this.#at = 0
+    return this.#waiting.length > 0 || this.#fill()
+  }
+}
