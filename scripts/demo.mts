@@ -3,8 +3,19 @@
  *
  *     npm run demo
  */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join, relative } from 'node:path'
+import Database from 'better-sqlite3'
 import { $ } from 'zx'
 import { ReplayClock } from '../test/support/exchange/clock.ts'
 import { generatedSource } from '../test/support/exchange/generated.ts'
@@ -48,6 +59,7 @@ async function demo(days: number, keep: boolean): Promise<void> {
   process.once('SIGINT', () => undefined)
   try {
     const config = makeFolder(sheet, { exchange: exchange.url, s3: s3.url })
+    const database = join(folder, 'workspace/data/agent.db')
     const run = (script: string, args: string[] = [], expected = [0]) => {
       const own = {
         ...s3.env,
@@ -66,16 +78,66 @@ async function demo(days: number, keep: boolean): Promise<void> {
     console.log('\n③ Today: a day later, the same command that cron runs')
     clock.set(yesterday + day)
     await run('daily_candle_sync')
+    trade(database, 200)
     console.log('\n④ Three copies: on this disk, in a folder that stands for another one, and in S3')
     await run('backup')
     console.log('\n⑤ Are they good? All of them are read again, in full')
     await run('backup', ['--verify'])
     console.log('\n⑥ Is it well now?')
     await run('health_check')
+    console.log('\n⑦ The agent trades on; then the disk fails: some pages of its database are overwritten')
+    trade(database, 100)
+    damage(database)
+    await run('health_check', [], [nagiosStatus.critical])
+    console.log('\n⑧ One command brings it back, with the trades that no backup has')
+    await run('db_recovery', ['--yes'])
+    console.log('\n⑨ Is it well again?')
+    await run('health_check')
+    console.log(`\nOf 300 trades ${countTrades(database)} are there.`)
   } finally {
     await Promise.all([exchange.close(), s3.close()])
     if (!keep) rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** What a trading agent does: its trades exist nowhere else. */
+function trade(file: string, trades: number): void {
+  withDatabase(file, database => {
+    database.exec(
+      'CREATE TABLE IF NOT EXISTS trade_log (id INTEGER PRIMARY KEY, symbol TEXT, side TEXT, price REAL, note TEXT)',
+    )
+    const insert = database.prepare('INSERT INTO trade_log (symbol, side, price, note) VALUES (?, ?, ?, ?)')
+    database.transaction(() => {
+      for (let i = 0; i < trades; i++)
+        insert.run('BTCUSDT', i % 2 === 0 ? 'buy' : 'sell', 60_000 + i, 'a trade that exists nowhere else')
+    })()
+  })
+}
+
+function countTrades(file: string): number {
+  return withDatabase(
+    file,
+    database => database.prepare('SELECT count(*) FROM trade_log').pluck().get() as number,
+  )
+}
+
+function withDatabase<T>(file: string, work: (database: Database.Database) => T): T {
+  const database = new Database(file)
+  try {
+    return work(database)
+  } finally {
+    database.close()
+  }
+}
+
+/** Overwrites pages in the middle of the file, which hold candles. */
+function damage(file: string): void {
+  const descriptor = openSync(file, 'r+')
+  const { size } = fstatSync(descriptor)
+  const pages = Math.floor(size / 4096)
+  for (const at of [0.3, 0.5, 0.6])
+    writeSync(descriptor, Buffer.alloc(4096, 'not a page of SQLite '), 0, 4096, Math.floor(pages * at) * 4096)
+  closeSync(descriptor)
 }
 
 /** Runs the real command, as a person would. */

@@ -3,6 +3,7 @@
  *
  *     npx zx scripts/health_check.mts
  */
+import { join } from 'node:path'
 import { alerting } from './alerts/alerting.ts'
 import { intervals, lastClosedOpenTime } from './candles/intervals.ts'
 import { CandleRecords } from './candles/records.ts'
@@ -15,6 +16,8 @@ import { UserError } from './job/errors.ts'
 import { exitStatus } from './job/exit_status.ts'
 import { job } from './job/job.ts'
 import { hour, minute } from './job/time.ts'
+import { afterRecovery } from './recovery/records.ts'
+import { isDamagedAgain, startRecovery } from './recovery/self_heal.ts'
 
 const flags = {
   quick: { help: "SQLite's quick_check, and no seals" },
@@ -39,7 +42,7 @@ await job(
     alerting,
     failureStatus: nagiosStatus.unknown,
   },
-  async ({ id, wishes, config, clock, signal, history, terminal }) => {
+  async ({ id, wishes, config, clock, signal, log, history, terminal }) => {
     const { quick, full, notify } = wishes
     const { interval } = config.sync
     const table = intervals[interval]
@@ -73,6 +76,16 @@ await job(
     const results = runChecks({ config, now, table, quick, examination, memory, sealed: all.length })
     remember(history, id, now, results)
     const report = reportHealth(results, { colour: terminal.colour, perfdata: !process.stdout.isTTY })
-    return { ...report, conditions: notify ? healthConditions(results) : [] }
+    const damaged = results.some(({ name, status }) => name === 'database_integrity' && status === 'critical')
+    // one that is not there may be on a disk that is not mounted: what is put in its place would be in the way of that
+    const automatic = config.recovery.automatic && damaged && examination.file.kind !== 'missing'
+    if (automatic && isDamagedAgain(history, { run: id, now, everyMs })) {
+      log.warn('the database is damaged, as it was at the last check: its recovery is started')
+      startRecovery(join(import.meta.dirname, 'db_recovery.mts'), config.file)
+    }
+    return {
+      ...report,
+      conditions: notify ? [...healthConditions(results), afterRecovery(history, now)] : [],
+    }
   },
 )

@@ -100,7 +100,7 @@ await t.test('a damaged database is refused', async group => {
         test.match(
           ended.stdout,
           new RegExp(
-            `^❌ no backup was taken: .*\n {3}all earlier backups are kept, the newest is ${name}\n {3}→ npx zx scripts/health_check\\.mts --full --config \\S+\n$`,
+            `^❌ no backup was taken: .*\n {3}all earlier backups are kept, the newest is ${name}\n {3}→ npx zx scripts/db_recovery\\.mts --config \\S+\n$`,
           ),
         )
         test.match(ended.stdout, says)

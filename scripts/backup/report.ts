@@ -158,11 +158,7 @@ export function reportDamaged(
     newest === undefined
       ? 'there is no earlier backup'
       : `all earlier backups are kept, the newest is ${newest}`
-  const advice = command(
-    'health_check',
-    '--full',
-    ...(config.isDefault ? [] : ['--config', quote(config.file)]),
-  )
+  const advice = command('db_recovery', ...(config.isDefault ? [] : ['--config', quote(config.file)]))
   return {
     outcome: 'failed',
     report: [`❌ no backup was taken: ${why}`, `   ${kept}`, `   → ${advice}`],

@@ -8,6 +8,7 @@ import { rmSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
+import { integrityProblems } from '../database/integrity.ts'
 import { endWithParent } from '../database/orphan.ts'
 import { copySealed } from '../database/sealed_copy.ts'
 import { headOf } from '../job/database_header.ts'
@@ -98,8 +99,7 @@ function proveOpen(file: string): Proof {
     // a copy of a database in WAL mode would get a log and an index beside it each time that it is looked at
     const mode = database.pragma('journal_mode = DELETE', { simple: true })
     const number = (name: string) => Number(database.pragma(name, { simple: true }))
-    const lines = database.prepare(`PRAGMA integrity_check(${problemsShown})`).pluck().all() as string[]
-    const problems = lines.filter(line => line !== 'ok')
+    const problems = integrityProblems(database, 'integrity_check', problemsShown)
     if (mode !== 'delete') problems.push(`the copy stays in journal mode ${String(mode)}`)
     const tables = countRows(database)
     if (tables.length === 0) problems.push('it has no table')

@@ -50,9 +50,19 @@ export type Tier = {
   remove: (manifest: Manifest, context: Context) => Promise<void>
   /** Takes away what a `put` that failed has left, so that a full disk is not kept full. Never throws. */
   discard?: () => void
+  /**
+   * Asks for an archived copy to be brought back, unless it is on its way already: asking again does no harm.
+   * `withinMs`: when it is wanted. Only tiers that archive have it.
+   */
+  thaw?: (manifest: Manifest, withinMs: number, context: Context) => Promise<Thaw>
   /** Ends connections. */
   close: () => void
 }
+
+/** How far an archived copy is on its way back. `ms`: how long the service says such a retrieval takes at most. */
+export type Thaw =
+  | { state: 'readable' }
+  | { state: 'asked' | 'coming'; how: 'Expedited' | 'Standard' | 'Bulk'; ms: number }
 
 /** A copy that may be good and cannot be read now: it is archived, its key is not here. */
 export class NotReadable extends Error {

@@ -18,3 +18,8 @@ export const intervals: Record<Interval, CandleTable> = {
 export function lastClosedOpenTime(now: number, step: number): number {
   return Math.floor(now / step) * step - step
 }
+
+/** Whether a table of the agent's is one of candles: those can be fetched again. */
+export function isCandleTable(name: string): boolean {
+  return Object.values(intervals).some(({ table }) => table === name)
+}

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { UserError } from '../job/errors.ts'
+import { command } from '../job/words.ts'
 import { type Candle, sameCandle } from './candle.ts'
 import { checkTable, createTable, hasTable, insertSql, updateSql } from './candle_table.ts'
 import { type CandleTable, type Interval, intervals } from './intervals.ts'
@@ -60,7 +61,7 @@ export class CandleStore {
     const missing = !existsSync(file)
     if (missing && expected) {
       throw new UserError(`the database ${file} is missing, though it has been synced before`, {
-        hint: `Bring it back from a backup, or mount the disk that it is on. To begin a new one: touch ${file}`,
+        hint: `Mount the disk that it is on, or bring it back: ${command('db_recovery')}. To begin a new one: touch ${file}`,
       })
     }
     let database: Database.Database | undefined

@@ -1,5 +1,5 @@
 import { codeOf, messageOf, UserError } from '../job/errors.ts'
-
+import { command } from '../job/words.ts'
 export function isBusy(error: unknown): boolean {
   return codeOf(error).startsWith('SQLITE_BUSY') || codeOf(error).startsWith('SQLITE_LOCKED')
 }
@@ -29,7 +29,11 @@ const meanings: [code: string, what: string, hint: string][] = [
     'is not a database',
     'Check paths.database; if the path is right, bring the file back from a backup.',
   ],
-  ['SQLITE_CORRUPT', 'is damaged', 'Bring it back from a backup before anything else writes to it.'],
+  [
+    'SQLITE_CORRUPT',
+    'is damaged',
+    `Bring it back before anything else writes to it: ${command('db_recovery')}`,
+  ],
   ['SQLITE_FULL', 'cannot grow: the disk is full', 'Free some space (`df -h`), then run this again.'],
   [
     'SQLITE_IOERR',

@@ -60,15 +60,12 @@ export function judgeIntegrity(facts: IntegrityFacts): CheckResult {
   })
 }
 
-/** Whatever is done next, the evidence must outlive it: the file and what lies beside it. */
-function keepEvidence(database: string): string {
-  return `cp -a ${quote(database)}* /var/tmp/`
-}
+/** It keeps the evidence, asks before it does anything, and says what that would be. */
+const recovery = command('db_recovery')
 
 function judgeFile(file: FileFacts, database: string): Finding[] {
-  const advice = keepEvidence(database)
-  const critical = (line: string): Finding[] => [{ status: 'critical', line, advice }]
   if (file.kind === 'missing') {
+    // the disk that it is on may not be mounted
     const look = `ls -la ${quote(database.replace(/\/[^/]*$/, ''))}`
     return [{ status: 'critical', line: `${database} is not there`, advice: look }]
   }
@@ -100,6 +97,10 @@ function judgeFile(file: FileFacts, database: string): Finding[] {
   return []
 }
 
+function critical(line: string): Finding[] {
+  return [{ status: 'critical', line, advice: recovery }]
+}
+
 function hotJournalFound(database: string): Finding {
   return {
     status: 'warning',
@@ -110,13 +111,12 @@ function hotJournalFound(database: string): Finding {
 
 function judgeSqlite(sqlite: IntegrityFacts['sqlite'], database: string): Finding[] {
   if ('unknown' in sqlite) return [{ status: 'unknown', line: sqlite.unknown, advice: whoHolds(database) }]
-  const advice = keepEvidence(database)
-  if ('damaged' in sqlite) return [{ status: 'critical', line: sqlite.damaged, advice }]
+  if ('damaged' in sqlite) return [{ status: 'critical', line: sqlite.damaged, advice: recovery }]
   const { problems, foreignKeys } = sqlite
   const findings: Finding[] = []
   if (problems.length > 0) {
     const line = `SQLite finds damage: ${some(problems, 2)}`
-    findings.push({ status: 'critical', line, advice })
+    findings.push({ status: 'critical', line, advice: recovery })
   }
   if (foreignKeys.length > 0) {
     const total = foreignKeys.reduce((sum, entry) => sum + entry.count, 0)

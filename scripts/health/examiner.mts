@@ -6,6 +6,7 @@
 import { createInterface } from 'node:readline'
 import Database from 'better-sqlite3'
 import { inspectCandles, inspectSeals } from '../candles/inspect.ts'
+import { integrityProblems } from '../database/integrity.ts'
 import { copySealed } from '../database/sealed_copy.ts'
 import { codeOf, messageOf } from '../job/errors.ts'
 import { giveWay } from '../job/process.ts'
@@ -55,11 +56,11 @@ function lookInto(request: Exclude<ExaminerRequest, { task: 'copy' }>, findings:
 
 function checkStructure(database: Database.Database, quick: boolean) {
   const check = quick ? 'quick_check' : 'integrity_check'
-  const lines = database.prepare(`PRAGMA ${check}(${problemsShown})`).pluck().all() as string[]
+  const problems = integrityProblems(database, check, problemsShown)
   const foreignKeys = database
     .prepare('SELECT "table", count(*) AS count FROM pragma_foreign_key_check() GROUP BY "table"')
     .all() as { table: string; count: number }[]
-  return { problems: lines.filter(line => line !== 'ok'), foreignKeys }
+  return { problems, foreignKeys }
 }
 
 function sizeOf(database: Database.Database) {

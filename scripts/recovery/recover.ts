@@ -1,0 +1,146 @@
+import { basename, join } from 'node:path'
+import { lookAtFile } from '../database/file_facts.ts'
+import { UserError } from '../job/errors.ts'
+import { exitStatus } from '../job/exit_status.ts'
+import { second } from '../job/time.ts'
+import { command } from '../job/words.ts'
+import { build } from './build.ts'
+import { CaseFile } from './case_file.ts'
+import type { Choice, Offer } from './choose.ts'
+import type { Diagnosis } from './diagnosis.ts'
+import { type FileHolder, holdersOf, nameHolders } from './holders.ts'
+import { evidenceOf, isInPlace, keepByCopy, putInPlace } from './replace.ts'
+import { sideSuffixes } from './specimen.ts'
+import type { RecoveryTools } from './tools.ts'
+
+export type RecoveryWishes = {
+  diagnosis: Diagnosis
+  offers: readonly Offer[]
+  choice: Choice
+  /** Also while other processes have the database open. */
+  force: boolean
+}
+
+/**
+ * Brings a proven database to the place of the damaged one, which is kept. Where an earlier run was killed on the way,
+ * it is taken up: until the new database was proven it is made anew, from then on it is put in place. undefined: fetching
+ * candles again will do.
+ */
+export async function recover(tools: RecoveryTools, wishes: RecoveryWishes): Promise<CaseFile | undefined> {
+  const { database, now } = tools
+  const file = CaseFile.unfinished(database) ?? CaseFile.begin(database, wishes.diagnosis, now())
+  if (file.found.state === 'preparing' && !(await prepare(tools, file, wishes))) {
+    file.discard()
+    return undefined
+  }
+  if (file.found.state === 'replacing') await replace(tools, file, wishes)
+  return file
+}
+
+async function prepare(tools: RecoveryTools, file: CaseFile, wishes: RecoveryWishes): Promise<boolean> {
+  const { database, config, log } = tools
+  const { diagnosis, choice, offers, force } = wishes
+  file.update({ diagnosis, passed_over: [], salvage: null, not_salvaged: null, warnings: [] })
+  const holders = await waitForHolders(tools)
+  if (holders.length > 0 && !force) {
+    file.discard()
+    throw heldBy(holders, database)
+  }
+  const before = lookAtFile(database)
+  // who names a time wants the database as it was then
+  const salvage = config.recovery.salvage && choice.at === undefined && diagnosis.verdict === 'damaged'
+  try {
+    if (!(await build(tools, file, { choice, offers, file: before, salvage, force }))) return false
+  } catch (error) {
+    // nothing has been touched yet, and the next run begins anew
+    if (!tools.context.signal.aborted) file.discard()
+    throw error
+  }
+  // where its header is sound it is written through, so that who has it open goes on with the new one
+  const through = holders.length > 0 && before.kind === 'database'
+  file.update({ state: 'replacing', method: through ? 'through' : 'rename' })
+  log.info(`the new database is proven: ${JSON.stringify(file.found.base)}`)
+  return true
+}
+
+async function replace(tools: RecoveryTools, file: CaseFile, { force }: RecoveryWishes): Promise<void> {
+  const { database, now } = tools
+  const holders = isInPlace(file) ? [] : await waitForHolders(tools)
+  if (holders.length > 0 && !force) throw heldBy(holders, database)
+  if (!isInPlace(file)) {
+    const written = file.found.method === 'through' && (await writeThrough(tools, file))
+    if (!written) putInPlace(file, database)
+  }
+  file.update({
+    state: 'replaced',
+    evidence: evidenceOf(file, database),
+    serving_at: file.found.serving_at ?? new Date(now()).toISOString(),
+  })
+  warnOfWriters(tools, file, holders)
+}
+
+/** False where the damaged database does not take it; the new one is put in its place then. */
+async function writeThrough(tools: RecoveryTools, file: CaseFile): Promise<boolean> {
+  const { database, mender, log } = tools
+  if (file.found.evidence.length === 0) {
+    keepByCopy(file, database)
+    file.update({ evidence: evidenceOf(file, database) })
+  }
+  const { findings, trouble } = await mender.ask({ task: 'through', file: file.restored, target: database })
+  if (trouble === undefined && findings.pages !== undefined) {
+    file.clear(file.restored)
+    return true
+  }
+  log.warn(`the damaged database does not take the new one (${JSON.stringify(trouble)}): it is replaced`)
+  file.update({ method: 'rename', evidence: [] })
+  file.clearDamaged()
+  return false
+}
+
+/** Who still has the old file open writes into what nobody reads any more. */
+function warnOfWriters({ database }: RecoveryTools, file: CaseFile, holders: readonly FileHolder[]): void {
+  if (file.found.method === 'through') {
+    if (holders.length > 0)
+      file.warn(
+        `${nameHolders(holders)} had the database open: what it wrote while it was being recovered is not in it`,
+      )
+    return
+  }
+  const { processes } = holdersOf([join(file.damaged, basename(database))])
+  if (processes.length > 0)
+    file.warn(`${nameHolders(processes)} still has the old file open: restart it, or what it writes is lost`)
+}
+
+const lookEveryMs = 250
+
+/** Gives processes that have the database open some time to let go of it; those that have not. */
+async function waitForHolders({
+  database,
+  config,
+  now,
+  say,
+  wait,
+  log,
+}: RecoveryTools): Promise<FileHolder[]> {
+  const files = ['', ...sideSuffixes].map(suffix => database + suffix)
+  const until = now() + config.recovery.wait_for_writers_seconds * second
+  for (let told = false; ; told = true) {
+    const { processes, blind } = holdersOf(files)
+    if (processes.length === 0 || now() >= until) {
+      if (blind)
+        log.info(
+          'processes of other users cannot be seen: one that has the database open only shows by its locks',
+        )
+      return processes
+    }
+    if (!told) say(`⏳ ${nameHolders(processes)} has the database open; it is waited for`)
+    await wait(lookEveryMs)
+  }
+}
+
+function heldBy(holders: readonly FileHolder[], database: string): UserError {
+  return new UserError(`${nameHolders(holders)} has ${database} open; nothing has been replaced`, {
+    hint: `Stop it first. ${command('db_recovery', '--yes', '--force')} does not wait for it, and loses what it writes meanwhile.`,
+    status: exitStatus.locked,
+  })
+}
