@@ -96,7 +96,7 @@ function newestRuns(
     .prepare(
       `SELECT job, pid, max(started_at) AS startedAt, finished_at AS finishedAt, outcome, summary, log_file AS logFile
        FROM runs
-       WHERE id <> ? AND started_at <= ? AND job <> 'health_check' AND ${which}
+       WHERE id <> ? AND started_at <= ? AND job NOT IN ('health_check', 'recovery') AND ${which}
          AND (job <> 'daily_sync' OR ${wholeSync})
          AND (job <> 'backup' OR coalesce(figures ->> 'task', 'backup') = 'backup')
        GROUP BY job ORDER BY job`,

@@ -9,6 +9,8 @@ export type Loss = {
   returned: number
   /** At most so many rows were there and are neither in the backup nor could be read. */
   knownLost: number
+  /** Tables of which nothing could be read. */
+  unreadable: number
   /**
    * So old was what the database was made from, where not all that came after it was brought over; 0: it was, or nothing
    * had to be. In milliseconds.
@@ -19,6 +21,7 @@ export type Loss = {
 /** What was lost, by how the new database was made. */
 export function lossOf({ base, salvage, started_at }: Case): Loss {
   const tables = salvage?.tables ?? []
+  const unreadable = new Set(salvage?.unreadable)
   const sum = (of: (table: (typeof tables)[number]) => number) =>
     tables.reduce((total, table) => total + of(table), 0)
   const rows = {
@@ -26,7 +29,9 @@ export function lossOf({ base, salvage, started_at }: Case): Loss {
     conflicts: sum(table => table.conflicts),
     refused: sum(table => table.refused),
     returned: sum(table => table.returned),
-    knownLost: sum(table => table.knownLost),
+    // of a table that could not be read at all a bound would say nothing
+    knownLost: sum(({ table, knownLost }) => (unreadable.has(table) ? 0 : knownLost)),
+    unreadable: unreadable.size,
   }
   if (base?.kind !== 'backup') return { ...rows, rpoMs: 0 }
   // candles are fetched again

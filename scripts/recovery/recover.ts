@@ -41,7 +41,7 @@ async function prepare(tools: RecoveryTools, file: CaseFile, wishes: RecoveryWis
   const { database, config, log } = tools
   const { diagnosis, choice, offers, force } = wishes
   file.update({ diagnosis, passed_over: [], salvage: null, not_salvaged: null, warnings: [] })
-  const holders = await waitForHolders(tools)
+  const holders = await waitForHolders(tools, force)
   if (holders.length > 0 && !force) {
     file.discard()
     throw heldBy(holders, database)
@@ -65,7 +65,7 @@ async function prepare(tools: RecoveryTools, file: CaseFile, wishes: RecoveryWis
 
 async function replace(tools: RecoveryTools, file: CaseFile, { force }: RecoveryWishes): Promise<void> {
   const { database, now } = tools
-  const holders = isInPlace(file) ? [] : await waitForHolders(tools)
+  const holders = isInPlace(file) ? [] : await waitForHolders(tools, force)
   if (holders.length > 0 && !force) throw heldBy(holders, database)
   if (!isInPlace(file)) {
     const written = file.found.method === 'through' && (await writeThrough(tools, file))
@@ -126,7 +126,7 @@ async function waitForHolders({
   const until = now() + config.recovery.wait_for_writers_seconds * second
   for (let told = false; ; told = true) {
     const { processes, blind } = holdersOf(files)
-    if (processes.length === 0 || now() >= until) {
+    if (processes.length === 0 || force || now() >= until) {
       if (blind)
         log.info(
           'processes of other users cannot be seen: one that has the database open only shows by its locks',

@@ -73,7 +73,8 @@ export function reportRecovery(
   }
 }
 
-function describeLoss({ knownLost, rpoMs, conflicts, refused }: Loss): string {
+function describeLoss({ knownLost, unreadable, rpoMs, conflicts, refused }: Loss): string {
+  if (unreadable > 0) return `${count(unreadable, 'table')} could not be read`
   if (knownLost > 0) return `at most ${count(knownLost, 'row')} lost`
   if (rpoMs === 0) return 'nothing lost'
   return conflicts + refused > 0 ? `${count(conflicts + refused, 'row')} set aside` : 'nothing known lost'
@@ -81,10 +82,10 @@ function describeLoss({ knownLost, rpoMs, conflicts, refused }: Loss): string {
 
 /** That a database had to be brought back is told, however well it went. */
 function conditionOfRecovery(found: Case, summary: string, details: string[]): Condition {
-  const { knownLost, refused } = lossOf(found)
+  const { knownLost, refused, unreadable } = lossOf(found)
   return {
     key: 'recovery',
-    severity: knownLost + refused > 0 ? 'critical' : 'warning',
+    severity: knownLost + refused + unreadable > 0 ? 'critical' : 'warning',
     title: `the database was damaged (${found.diagnosis.damage}) and has been ${summary}`,
     details,
   }

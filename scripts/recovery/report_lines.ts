@@ -77,8 +77,8 @@ function describeSalvage({ base, salvage, not_salvaged, doubtful_rows }: Case, f
     ({ conflicts, refused, distrusted }) => conflicts + refused > 0 || distrusted !== null,
   )
   return [
-    ...tables.map(describeTable),
-    ...unreadable.map(table => `${table}: nothing could be read`),
+    ...tables.filter(({ table }) => !unreadable.includes(table)).map(describeTable),
+    ...unreadable.map(table => `${table}: nothing could be read; what the backup has of it stands`),
     ...(skipped.length === 0 ? [] : [`not looked at, as they are virtual tables: ${some(skipped, 5)}`]),
     ...(aside ? [`what was read and not brought over: ${file.aside}`] : []),
     ...doubtful,
