@@ -113,15 +113,11 @@ function warnOfWriters({ database }: RecoveryTools, file: CaseFile, holders: rea
 
 const lookEveryMs = 250
 
-/** Gives processes that have the database open some time to let go of it; those that have not. */
-async function waitForHolders({
-  database,
-  config,
-  now,
-  say,
-  wait,
-  log,
-}: RecoveryTools): Promise<FileHolder[]> {
+/** Gives processes that have the database open some time to let go of it, unless it is forced; those that have not. */
+async function waitForHolders(
+  { database, config, now, say, wait, log }: RecoveryTools,
+  force: boolean,
+): Promise<FileHolder[]> {
   const files = ['', ...sideSuffixes].map(suffix => database + suffix)
   const until = now() + config.recovery.wait_for_writers_seconds * second
   for (let told = false; ; told = true) {
