@@ -15,6 +15,7 @@ export function readFamilies(database: Database.Database, { sync }: Config, now:
     ...candleFamilies(database, sync),
     ...checkFamilies(database, totals),
     ...backupFamilies(database, now),
+    ...recoveryFamilies(database, now),
     ...runFamilies(database, now),
     gauge('candlekeep_info', 'Which candlekeep wrote this file, and the Node it ran on; always 1.', [
       { labels: { version: manifest.version, node: process.version }, value: 1 },
@@ -173,6 +174,47 @@ function backupFamilies(database: Database.Database, now: number): Family[] {
       'backup_size_bytes',
       'Size of the newest proven backup of a tier.',
       backups.map(({ tier, bytes }) => ({ labels: { tier }, value: bytes })),
+    ),
+  ]
+}
+
+type RecoveryRow = { at: number; took: number; lost: number; salvaged: number }
+
+function recoveryFamilies(database: Database.Database, now: number): Family[] {
+  // they stay for good
+  const recoveries = database
+    .prepare('SELECT count(*) FROM recoveries WHERE serving_at IS NOT NULL')
+    .pluck()
+    .get() as number
+  const last = database
+    .prepare(
+      `SELECT serving_at AS at, rto_ms AS took, known_lost AS lost, salvaged FROM recoveries
+       WHERE serving_at <= ? ORDER BY serving_at DESC LIMIT 1`,
+    )
+    .get(now) as RecoveryRow | undefined
+  const ofLast = (name: string, help: string, value: (row: RecoveryRow) => number) =>
+    gauge(name, help, last === undefined ? [] : [{ value: value(last) }])
+  return [
+    counter('recoveries_total', 'Databases that were brought back.', [{ value: recoveries }]),
+    ofLast(
+      'recovery_last_timestamp_seconds',
+      'Since when the database serves that was last brought back, in Unix time.',
+      ({ at }) => at / 1000,
+    ),
+    ofLast(
+      'recovery_duration_seconds',
+      'How long the last recovery took, from its start to a proven database in place.',
+      ({ took }) => took / 1000,
+    ),
+    ofLast(
+      'recovery_rows_lost',
+      'Rows that the last recovery knows to be lost, at most.',
+      ({ lost }) => lost,
+    ),
+    ofLast(
+      'recovery_rows_salvaged',
+      'Rows that the last recovery brought over from the damaged database.',
+      ({ salvaged }) => salvaged,
     ),
   ]
 }
