@@ -137,7 +137,7 @@ function agrees(test: Test, workspace: Workspace, file: string, after: string): 
 }
 
 /** A job of the tests' own by the name of the sync. */
-function writeJob(workspace: Workspace, work: string, lock = "'candles'"): string {
+function writeJob(workspace: Workspace, work: string, locks = "'candles'"): string {
   const file = join(workspace.folder, `own_job_${readdirSync(workspace.folder).length}.mts`)
   const frame = new URL('../scripts/job/job.ts', import.meta.url).href
   writeFileSync(
@@ -146,7 +146,7 @@ function writeJob(workspace: Workspace, work: string, lock = "'candles'"): strin
      import { job } from '${frame}'
      await job(
        {
-         name: 'daily_sync', script: import.meta.filename, summary: '', flags: {}, lock: ${lock},
+         name: 'daily_sync', script: import.meta.filename, summary: '', flags: {}, locks: [${locks}],
          wishes: () => undefined, recorded: () => true, deadlineMs: config => config.sync.timeout_minutes * 60_000,
        },
        async ({ keepFigures }) => {
@@ -251,7 +251,7 @@ await t.test('the file is complete and true after each command, however that end
 
 await t.test('jobs that end at the same moment leave the file of the last', { skip }, async test => {
   const { workspace, later, file } = await setUp(test)
-  const script = writeJob(workspace, '', 'null')
+  const script = writeJob(workspace, '', '')
   const env = later()
   await workspace.run(script, [], env)
   for (let round = 1; round <= 2; round++) {
