@@ -1,7 +1,7 @@
 import type { PageFile } from './readable_file.ts'
 import { pageKinds } from './readable_page.ts'
 import { payloadOf } from './readable_payload.ts'
-import { readRecord, stringOf, Text, type Value } from './readable_record.ts'
+import { readFields, stringOf, Text, type Value } from './readable_record.ts'
 import type { Order } from './readable_rows.ts'
 import type { KeyColumn } from './salvage_shape.ts'
 
@@ -18,8 +18,11 @@ export function byKey(file: PageFile, key: KeyColumn[]): Order<Value[]> {
   return {
     leaf: pageKinds.indexLeaf,
     keyOf(page, cell) {
-      const payload = payloadOf(file, page, cell)
-      const values = payload && readRecord(payload.bytes, key.length)
+      const { at, size, local } = cell
+      // the pages on which a row goes on are needed only where the key does
+      const values =
+        readFields(page.subarray(at, at + local), size, key.length) ??
+        readFields(payloadOf(file, page, cell)?.bytes ?? Buffer.alloc(0), size, key.length)
       return values?.length === key.length ? values : undefined
     },
     compare(a, b) {

@@ -79,16 +79,31 @@ export function classOf(type: number): StorageClass {
   return type % 2 === 0 ? 'blob' : 'text'
 }
 
-/** The first `count` values of a record, all where none is given; undefined where it is no record. */
-export function readRecord(payload: Buffer, count = Number.POSITIVE_INFINITY): Value[] | undefined {
-  const types = serialTypes(payload, payload.length)
+/** The values of a record; undefined where it is none. */
+export function readRecord(payload: Buffer): Value[] | undefined {
+  return readFields(payload, payload.length)
+}
+
+/**
+ * The first `count` values of a record of `size` bytes, of which `bytes` may be the beginning only; undefined where it is
+ * no record, or they are not in there.
+ */
+export function readFields(
+  bytes: Buffer,
+  size: number,
+  count = Number.POSITIVE_INFINITY,
+): Value[] | undefined {
+  const types = serialTypes(bytes, size)
   if (types === undefined) return undefined
-  let at = Number(readVarint(payload, 0))
-  return types.slice(0, count).map(type => {
-    const value = readValue(payload, at, type)
-    at += sizeOf(type)
-    return value
-  })
+  let at = Number(readVarint(bytes, 0))
+  const values: Value[] = []
+  for (const type of types.slice(0, count)) {
+    const end = at + sizeOf(type)
+    if (end > bytes.length) return undefined
+    values.push(readValue(bytes, at, type))
+    at = end
+  }
+  return values
 }
 
 function readValue(payload: Buffer, at: number, type: number): Value {

@@ -36,6 +36,6 @@ function entryOf(file: PageFile, payload: Buffer | undefined): SchemaEntry | und
   // indexes that come with a constraint have no statement of their own
   const sql = values[4] === null ? '' : text(values[4])
   if (type === undefined || name === undefined || table === undefined || sql === undefined) return undefined
-  if (typeof rootPage !== 'bigint' || rootPage < 0n || rootPage > BigInt(file.count)) return undefined
+  if (typeof rootPage !== 'bigint' || rootPage < 0n || rootPage >= 2n ** 32n) return undefined
   return { type, name, table, rootPage: Number(rootPage), sql }
 }

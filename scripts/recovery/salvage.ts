@@ -75,14 +75,14 @@ export function salvage({ damaged, into, aside, seals }: SalvageRequest): Salvag
   if (own === undefined) throw new Error(`the backup ${into} is no database`)
   const { shapes, skipped } = lookAtBackup(into)
   const grafted = settle(damaged, into)
-  const { file, schema } = openDamaged(damaged, own, grafted)
+  const { file, schema, how } = openDamaged(damaged, own, grafted)
   try {
     if (file.count === 0) return { nothing: 'the damaged file has not one whole page' }
     const pairs = pairTables(shapes, schema, new Set(skipped), file.layout.encoding)
     const compared = compareAll(file, into, own, pairs)
     const tables = merge({ file, into, aside, seals, compared, schema })
     const unreadable = tables.filter(({ whole, read }) => !whole && read === 0).map(({ table }) => table)
-    return { how: schema === undefined ? 'grafted' : 'as it is', tables, unreadable, skipped }
+    return { how, tables, unreadable, skipped }
   } finally {
     file.close()
   }
@@ -97,56 +97,60 @@ function lookAtBackup(into: string): { shapes: TableShape[]; skipped: string[] }
   }
 }
 
-/** `schema` is undefined where the backup's has to do: the damaged file's own is gone. */
+/**
+ * The file is read by its own header, or by that of the backup where that one does not fit it. `schema` is undefined
+ * where the backup's has to do: the damaged file's own is gone.
+ */
 function openDamaged(
   damaged: string,
   backup: Layout,
   grafted: boolean,
-): { file: PageFile; schema: ReadSchema | undefined } {
-  const layout = grafted ? undefined : layoutOf(headOf(damaged, 100))
-  if (layout !== undefined) {
+): { file: PageFile; schema: ReadSchema | undefined; how: Salvage['how'] } {
+  const own = grafted ? undefined : layoutOf(headOf(damaged, 100))
+  for (const layout of own === undefined ? [backup] : [own, backup]) {
     const file = new PageFile(damaged, layout)
-    const first = file.page(1)
+    const first = grafted ? undefined : file.page(1)
     const page = first && readTreePage(first, layout.usable, true)
     const schema = page?.sound === true ? readSchema(file) : undefined
-    if (schema !== undefined && schema.entries.length > 0) return { file, schema }
+    if (schema !== undefined && schema.entries.length > 0)
+      return { file, schema, how: layout === own ? 'as it is' : 'grafted' }
     file.close()
   }
-  return { file: new PageFile(damaged, backup), schema: undefined }
+  return { file: new PageFile(damaged, backup), schema: undefined, how: 'grafted' }
 }
 
 function compareAll(file: PageFile, into: string, layout: Layout, pairs: Pair[]): Compared[] {
   const backup = new PageFile(into, layout)
   try {
-    return pairs.map(pair => ({ pair, comparison: comparePair(file, backup, pair) }))
+    return pairs.map(pair => ({ pair, comparison: comparePair(file, backup, pair, file.count) }))
   } finally {
     backup.close()
   }
 }
 
 /** A table may begin where its own schema says, or the backup's: what fits the backup better counts. */
-function comparePair(file: PageFile, backup: PageFile, { backup: theirs, damaged, roots }: Pair): Comparison {
+function comparePair(file: PageFile, backup: PageFile, pair: Pair, most: number): Comparison {
+  const { backup: theirs, damaged, roots } = pair
   const collation = unknownCollation(damaged.key ?? [])
   if (collation !== undefined) {
     const distrusted = `it is ordered by the collation ${collation}, which only its own program knows`
     const inBackup = theirs === undefined ? 0 : countRows(backup, theirs.rootPage)
     return { ...nothingRead, inBackup, distrusted }
   }
-  const compare = (rootPage: number) => {
+  const compare = (rootPage: number, i: number) => {
     const shape = { ...damaged, rootPage }
-    const most = file.count
+    const options = { most, assured: pair.assured && i === 0 }
     if (shape.key === undefined) {
       const side = theirs && { file: backup, shape: theirs, order: byRowid }
-      return compareTable({ file, shape, order: byRowid }, side, most)
+      return compareTable({ file, shape, order: byRowid }, side, options)
     }
     const side = theirs && { file: backup, shape: theirs, order: byKey(backup, shape.key) }
-    return compareTable({ file, shape, order: byKey(file, shape.key) }, side, most)
+    return compareTable({ file, shape, order: byKey(file, shape.key) }, side, options)
   }
-  const [first = 0, ...others] = roots
-  const best = others.map(compare).reduce((a, b) => (alike(b) > alike(a) ? b : a), compare(first))
-  if (roots.length > 0) return best
+  if (roots.length > 0) return roots.map(compare).reduce((a, b) => (alike(b) > alike(a) ? b : a))
   // it was dropped since, and is back
-  return { ...best, returned: best.inBackup, holes: [], knownLost: 0, whole: true }
+  const gone = compare(0, 0)
+  return { ...gone, returned: gone.inBackup, holes: [], knownLost: 0, whole: true }
 }
 
 const nothingRead: Comparison = {

@@ -1,7 +1,7 @@
 import type { PageFile } from './readable_file.ts'
 import type { Cell } from './readable_page.ts'
 import { payloadOf } from './readable_payload.ts'
-import { classOf, type Integer, serialTypes, type Value } from './readable_record.ts'
+import { classOf, serialTypes, type Value } from './readable_record.ts'
 import { type Order, type Piece, piecesOf, type Row } from './readable_rows.ts'
 import { type Hole, Holes } from './salvage_holes.ts'
 import { isAlien, type Oddity, odditiesOf, oddity, sameRow, valuesOf } from './salvage_row.ts'
@@ -43,18 +43,30 @@ export type Comparison = {
 const alienShare = 0.1
 const fewAliens = 3
 
+export type CompareOptions = {
+  /** How many pages a part of the tree can have whose extent is unknown. */
+  most: number
+  /** The damaged file itself says where the table begins. */
+  assured: boolean
+}
+
 /**
- * Compares a table of the damaged file with the backup's, row by row, in the order of both. `most`: how many pages a
- * part of the tree can have whose extent is unknown. Throws where the backup itself cannot be read.
+ * Compares a table of the damaged file with the backup's, row by row, in the order of both. Throws where the backup
+ * itself cannot be read.
  */
-export function compareTable<K>(damaged: Side<K>, backup: Side<K> | undefined, most: number): Comparison {
-  return new Comparer(damaged, backup, most).compare()
+export function compareTable<K>(
+  damaged: Side<K>,
+  backup: Side<K> | undefined,
+  options: CompareOptions,
+): Comparison {
+  return new Comparer(damaged, backup, options).compare()
 }
 
 class Comparer<K> {
   readonly #damaged: Side<K>
   readonly #backup: Side<K> | undefined
   readonly #most: number
+  readonly #assured: boolean
   readonly #cursor: Cursor<K>
   readonly #holes = new Holes<K>()
   readonly #odd = new Map<Oddity, Set<Position>>()
@@ -63,10 +75,11 @@ class Comparer<K> {
   #additions: Position[] = []
   #refused: Position[] = []
 
-  constructor(damaged: Side<K>, backup: Side<K> | undefined, most: number) {
+  constructor(damaged: Side<K>, backup: Side<K> | undefined, { most, assured }: CompareOptions) {
     this.#damaged = damaged
     this.#backup = backup
     this.#most = most
+    this.#assured = assured
     this.#cursor = new Cursor(backup)
   }
 
@@ -77,12 +90,9 @@ class Comparer<K> {
       if (!piece.sound || !this.#merge(piece, held)) this.#doubt(piece, held)
     }
     this.#settleOddities()
-    const { read, equal, aliens, returned } = this.#counts
-    const common = equal + this.#conflicts.length
-    const distrusted =
-      aliens >= fewAliens && aliens > alienShare * common
-        ? `${aliens} of the ${common} rows that the backup has too have nothing in common with it`
-        : null
+    const { read, returned } = this.#counts
+    // of a tree that may be another table's, nothing is known
+    const found = this.#assured || this.#counts.equal > 0
     return {
       root: shape.rootPage,
       inBackup: this.#cursor.count,
@@ -90,12 +100,28 @@ class Comparer<K> {
       conflicts: this.#conflicts,
       additions: this.#additions,
       refused: this.#refused,
-      returned,
-      holes: this.#holes.list(),
-      knownLost: this.#holes.lost,
-      whole: this.#holes.none,
-      distrusted,
+      returned: found ? returned : 0,
+      holes: found ? this.#holes.list() : [],
+      knownLost: found ? this.#holes.lost : this.#most * this.#perPage,
+      whole: found && this.#holes.none,
+      distrusted: this.#distrust(found),
     }
+  }
+
+  #distrust(found: boolean): string | null {
+    const { equal, aliens } = this.#counts
+    const common = equal + this.#conflicts.length
+    if (aliens >= fewAliens && aliens > alienShare * common)
+      return `${aliens} of the ${common} rows that the backup has too have nothing in common with it`
+    if (!found && this.#counts.read > 0)
+      return 'where it begins is known from the backup only, and not one row there is as in the backup'
+    return null
+  }
+
+  /** How many rows a page can have at most. */
+  get #perPage(): number {
+    const smallestRow = 2 + Math.max(4, 3 + this.#damaged.shape.columns.length)
+    return Math.floor((this.#damaged.file.layout.usable - 8) / smallestRow)
   }
 
   /** Takes the rows of a page that is in order; false, and nothing is taken, where its rows are another table's. */
@@ -105,6 +131,8 @@ class Comparer<K> {
     const conflicts: Position[] = []
     const additions: Position[] = []
     const odd: [Oddity, Position][] = []
+    const broken: [K, held: number][] = []
+    const doubtful: Position[] = []
     let [equal, aliens, matched] = [0, 0, 0]
     let next = 0
     for (const row of piece.rows) {
@@ -113,19 +141,26 @@ class Comparer<K> {
       const there = other !== undefined && compare(other.row.key, row.key) === 0 ? other : undefined
       if (there !== undefined) matched += 1
       const verdict = this.#judge(bytes, row, there)
-      if (verdict === 'unreadable' || verdict === 'unfit') return false
+      if (verdict === 'unfit') return false
       if (verdict === 'equal') {
         equal += 1
         continue
       }
       const position = positionOf(number, row.index)
+      if (verdict === 'unreadable' || verdict === 'doubtful') {
+        broken.push([row.key, there === undefined ? 0 : 1])
+        if (verdict === 'doubtful') doubtful.push(position)
+        continue
+      }
       for (const one of verdict.odd) odd.push([one, position])
       if (there === undefined) additions.push(position)
       else conflicts.push(position)
       if (verdict.alien) aliens += 1
     }
     if (aliens >= fewAliens && aliens > equal + conflicts.length - aliens) return false
-    this.#counts.read += piece.rows.length
+    for (const [key, heldRows] of broken) this.#holes.addKey(key, heldRows)
+    for (const position of doubtful) this.#refused.push(position)
+    this.#counts.read += piece.rows.length - broken.length + doubtful.length
     this.#counts.equal += equal
     this.#counts.aliens += aliens
     this.#counts.returned += held.length - matched
@@ -145,7 +180,8 @@ class Comparer<K> {
     if (theirs?.equals(payload.bytes) === true) return 'equal'
     const values = valuesOf(shape, row.cell.rowid, payload.bytes)
     const odd = odditiesOf(shape, payload.bytes)
-    if (payload.doubtful || values === undefined || odd === undefined) return 'unfit'
+    if (values === undefined || odd === undefined) return 'unfit'
+    if (payload.doubtful) return 'doubtful'
     if (theirs === undefined || this.#backup === undefined) return { odd, alien: false }
     const others = valuesOf(this.#backup.shape, (held as Held<K>).row.cell.rowid, theirs)
     if (others === undefined) throw new Error(`a row of ${shape.name} in the backup cannot be read`)
@@ -155,10 +191,9 @@ class Comparer<K> {
 
   /** What a page has that is not in order counts only where the backup has the very same row. */
   #doubt(piece: Piece<K>, held: Held<K>[]): void {
-    const { shape } = this.#damaged
-    const smallestRow = 2 + Math.max(4, 3 + shape.columns.length)
-    const perPage = Math.floor((this.#damaged.file.layout.usable - 8) / smallestRow)
-    this.#holes.add(piece, held.length, piece.pages * perPage)
+    // a tree of one page that is not what it should be may have been of any size
+    const isAll = piece.after === undefined && piece.upTo === undefined
+    this.#holes.add(piece, held.length, (isAll ? this.#most : piece.pages) * this.#perPage)
     if (piece.page === undefined) return
     const theirs = new Map(held.map(one => [keyText(one.row.key), one]))
     for (const row of piece.rows) {
@@ -173,10 +208,10 @@ class Comparer<K> {
   /** Values of an unexpected class are right where the backup has such ones in that column, or knows nothing of it. */
   #settleOddities(): void {
     if (this.#odd.size === 0) return
-    const seen = this.#backup === undefined ? undefined : classesIn(this.#backup, new Set(this.#odd.keys()))
+    const seen = lookFor(this.#backup, new Set(this.#odd.keys()))
     const wrong = new Set<Position>()
     for (const [one, positions] of this.#odd) {
-      if (isAccepted(one, this.#damaged.shape, seen)) continue
+      if (isAccepted(one, this.#damaged.shape, this.#backup, seen)) continue
       for (const position of positions) wrong.add(position)
     }
     if (wrong.size === 0) return
@@ -186,22 +221,34 @@ class Comparer<K> {
   }
 }
 
-type Verdict = 'equal' | 'unreadable' | 'unfit' | { odd: Oddity[]; alien: boolean }
+/** `unreadable`, `doubtful`: the pages on which it goes on are not what they should be. */
+type Verdict = 'equal' | 'unreadable' | 'doubtful' | 'unfit' | { odd: Oddity[]; alien: boolean }
 
-function isAccepted(one: Oddity, { columns }: TableShape, seen: Seen | undefined): boolean {
-  const column = Number(one.split(' ')[0])
-  if (seen?.classes.has(one) === true) return true
-  return columns[column]?.affinity === 'BLOB' && seen?.filled.has(column) !== true
+function isAccepted<K>(
+  one: Oddity,
+  { columns }: TableShape,
+  backup: Side<K> | undefined,
+  seen: Seen,
+): boolean {
+  const [at, what] = one.split(' ')
+  const column = Number(at)
+  // rows of before a column was added: the backup has it for its last, or has such rows as well
+  if (what === 'none') return column >= Math.min(seen.shortest, backup?.shape.columns.length ?? 0)
+  if (seen.classes.has(one)) return true
+  return columns[column]?.affinity === 'BLOB' && !seen.filled.has(column)
 }
 
-/** The classes of values that a table has, and which of its columns have any value at all. */
-type Seen = { classes: Set<Oddity>; filled: Set<number> }
+/** The classes of values that a table has, which of its columns have any value at all, and its shortest record. */
+type Seen = { classes: Set<Oddity>; filled: Set<number>; shortest: number }
 
-function classesIn<K>({ file, shape, order }: Side<K>, wanted: Set<Oddity>): Seen {
-  const seen: Seen = { classes: new Set(), filled: new Set() }
+function lookFor<K>(side: Side<K> | undefined, wanted: Set<Oddity>): Seen {
+  const seen: Seen = { classes: new Set(), filled: new Set(), shortest: Number.POSITIVE_INFINITY }
+  if (side === undefined) return seen
+  const { file, shape, order } = side
   for (const { page, rows } of piecesOf(file, shape.rootPage, order)) {
     for (const { cell } of rows) {
       const types = payloadTypes(file, (page as { bytes: Buffer }).bytes, cell)
+      seen.shortest = Math.min(seen.shortest, types.length)
       for (const [i, type] of types.entries()) {
         if (type === 0) continue
         seen.filled.add(i)

@@ -25,6 +25,14 @@ export class Holes<K> {
     else this.#ranges.push({ after, upTo })
   }
 
+  /** A row of which only the key could be read. */
+  addKey(key: K, held: number): void {
+    const isNumber = typeof key === 'number' || typeof key === 'bigint'
+    const after = (isNumber ? BigInt(key) - 1n : key) as K
+    this.lost += 1 - held
+    this.#ranges.push({ after, upTo: key })
+  }
+
   get none(): boolean {
     return this.#ranges.length === 0
   }

@@ -10,6 +10,8 @@ export type Pair = {
   /** How it lies in the damaged file; `roots`: where it may begin there, none where it is not there. */
   damaged: TableShape
   roots: number[]
+  /** The first of the roots is what the damaged file itself says. */
+  assured: boolean
   /** Statements that make the backup's table what the damaged one is: columns or the whole table are new. */
   changes: string[]
   /** Why it cannot be brought over, if so. */
@@ -36,16 +38,15 @@ export function pairTables(
   )
   const byName = new Map(entries.map(entry => [entry.name, entry]))
   const known = shapes.map(backup => {
-    const entry = byName.get(backup.name)
-    if (entry === undefined) {
-      // of a schema that is whole: it was dropped
-      const roots = schema?.whole === true ? [] : [backup.rootPage]
-      return { name: backup.name, backup, damaged: backup, roots, changes: [], unlike: null }
-    }
+    const { name } = backup
+    const entry = byName.get(name)
+    const alike = { name, backup, damaged: backup, changes: [], unlike: null }
+    // one that a whole schema does not have was dropped
+    if (entry === undefined)
+      return { ...alike, roots: schema?.whole === true ? [] : [backup.rootPage], assured: false }
     const roots = [...new Set([entry.rootPage, backup.rootPage])]
-    if (entry.sql === backup.sql)
-      return { name: backup.name, backup, damaged: backup, roots, changes: [], unlike: null }
-    return { name: backup.name, backup, ...grown(backup, entry, encoding), roots }
+    if (entry.sql === backup.sql) return { ...alike, roots, assured: true }
+    return { ...alike, ...grown(backup, entry, encoding), roots, assured: true }
   })
   const names = new Set(shapes.map(({ name }) => name))
   const others = entries.filter(({ name }) => !names.has(name))
@@ -80,7 +81,9 @@ function created(entry: SchemaEntry, { entries }: ReadSchema, encoding: Layout['
       type === 'index' && table === name && /^CREATE (UNIQUE )?INDEX /i.test(own),
   )
   const changes = [sql, ...indexes.map(index => index.sql)]
-  return [{ name, backup: undefined, damaged: shape, roots: [rootPage], changes, unlike: null }]
+  return [
+    { name, backup: undefined, damaged: shape, roots: [rootPage], assured: true, changes, unlike: null },
+  ]
 }
 
 /** The shape that a table has after some statements; undefined where SQLite refuses them. */

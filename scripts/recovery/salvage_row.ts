@@ -48,10 +48,13 @@ export function isAlien(backup: RowValues, damaged: RowValues, { alias, key }: T
   })
 }
 
-/** A kind of value that a column is not expected to have: `2 text`. */
+/**
+ * What a row of the table is not expected to be: a value of some class in a column (`2 text`), or a record that ends
+ * before a column (`3 none`), as those do that are older than the column.
+ */
 export type Oddity = string
 
-export function oddity(column: number, stored: StorageClass): Oddity {
+export function oddity(column: number, stored: StorageClass | 'none'): Oddity {
   return `${column} ${stored}`
 }
 
@@ -64,7 +67,7 @@ export function odditiesOf(shape: TableShape, payload: Buffer): Oddity[] | undef
   const { columns, alias } = shape
   if (types === undefined || types.length > columns.length || types.length === 0) return undefined
   if (alias >= 0 && alias < types.length && types[alias] !== 0) return undefined
-  const odd: Oddity[] = []
+  const odd: Oddity[] = types.length < columns.length ? [oddity(types.length, 'none')] : []
   let checked = false
   for (const [i, column] of columns.entries()) {
     const type = types[i]
