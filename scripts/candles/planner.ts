@@ -16,6 +16,8 @@ export type SyncWishes = {
   rereadLast: number | undefined
   /** `--reread`: everything from `since` on is read again. */
   reread: boolean
+  /** Months of which all that is stored is read again, by symbol. */
+  months?: ReadonlyMap<string, readonly string[]>
 }
 
 /** What is to be fetched of a symbol. */
@@ -87,7 +89,8 @@ function planSymbol(tools: SyncTools, wishes: SyncWishes, known: Known): SymbolP
   const { since, rereadLast, reread } = wishes
   const start = lastClosed - history_days * day + step
   const input = { step, lastClosed, stored, firstCandle, start, lookback, since, rereadLast, reread }
-  const suspect = suspectMonths(tools, planRanges({ ...input, suspect: [] }), known)
+  const touched = suspectMonths(tools, planRanges({ ...input, suspect: [] }), known)
+  const suspect = [...new Set([...touched, ...(wishes.months?.get(symbol) ?? [])])]
   const ranges = planRanges({
     ...input,
     suspect: suspect.map(month => {

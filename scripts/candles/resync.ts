@@ -57,10 +57,10 @@ export async function resync(
     total.symbols = results.length
     total.complete = results.filter(({ status }) => status === 'complete').length
     total.untradable = untradable.map(({ symbol }) => symbol)
-    for (const [interval, months] of Map.groupBy(await broken(), entry => entry.interval)) {
-      const symbols = [...new Set(months.map(({ symbol }) => symbol))]
-      const since = Math.min(...months.map(({ month }) => Date.parse(`${month}-01T00:00:00Z`)))
-      await syncSome(interval, { symbols, since, reread: true })
+    for (const [interval, seals] of Map.groupBy(await broken(), entry => entry.interval)) {
+      const bySymbol = Map.groupBy(seals, ({ symbol }) => symbol)
+      const months = new Map([...bySymbol].map(([symbol, of]) => [symbol, of.map(({ month }) => month)]))
+      await syncSome(interval, { symbols: [...bySymbol.keys()], months })
     }
   } catch (error) {
     context.signal.throwIfAborted()

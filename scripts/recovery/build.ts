@@ -98,10 +98,8 @@ async function mendItself(
   file: CaseFile,
   order: readonly Candidate[],
 ): Promise<Base | undefined> {
-  const { diagnosis } = file.found
-  const base =
-    (await withoutLog(tools, file)) ??
-    (diagnosis.damage === 'indexes' ? await reindexed(tools, file, order) : undefined)
+  const mend = { indexes: reindexed, free_pages: vacuumed }[file.found.diagnosis.damage as string]
+  const base = (await withoutLog(tools, file)) ?? (await mend?.(tools, file, order))
   if (base !== undefined) renameSync(file.specimen, file.restored)
   return base
 }
@@ -147,6 +145,21 @@ async function reindexed(
   if (look === undefined || look.problems.length > 0) return undefined
   file.update({ doubtful_rows: rows })
   return { kind: 'itself', how: 'indexes rebuilt' }
+}
+
+/** The tables as they are, and a list of free pages that is right. */
+async function vacuumed(tools: RecoveryTools, file: CaseFile): Promise<Base | undefined> {
+  const target = `${file.specimen}.vacuumed`
+  try {
+    const { trouble } = await tools.mender.ask({ task: 'vacuum', file: file.specimen, target })
+    const look = trouble === undefined ? await lookAt(tools, target) : undefined
+    if (look === undefined || look.problems.length > 0) return undefined
+    file.clear(file.specimen)
+    renameSync(target, file.specimen)
+    return { kind: 'itself', how: 'written anew' }
+  } finally {
+    file.clear(target)
+  }
 }
 
 /** How many of the rows that an index does not have, or otherwise, are not as the newest hot backup has them. */

@@ -9,7 +9,7 @@ import type { Salvage } from './salvage.ts'
 /** What a new database was made from: a backup, the damaged one itself, or nothing but what could be read of that. */
 export type Base =
   | { kind: 'backup'; id: string; tier: string; taken_at: string; covers_until: string }
-  | { kind: 'itself'; how: 'indexes rebuilt' | 'without its log' }
+  | { kind: 'itself'; how: 'indexes rebuilt' | 'written anew' | 'without its log' }
   | { kind: 'remains' }
 
 /** A file of the damaged set, as it is kept. */

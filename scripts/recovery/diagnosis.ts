@@ -3,6 +3,7 @@ import type { Trouble } from '../database/worker.ts'
 import { count, formatBytes, some } from '../job/words.ts'
 import { problemsListed } from './look.ts'
 import type { Look } from './mender_protocol.ts'
+import { sortProblems } from './problems.ts'
 
 /** What is wrong with a database. */
 export type Damage =
@@ -15,6 +16,7 @@ export type Damage =
   | 'schema'
   | 'pages'
   | 'indexes'
+  | 'free_pages'
   | 'foreign_log'
   | 'candles'
 
@@ -59,7 +61,12 @@ export function diagnose(facts: DiagnosisFacts): Diagnosis {
   if ('unknown' in look) throw new DoubtfulDiagnosis(look.unknown)
   if ('damaged' in look)
     return wrong(isCut(facts) ? 'truncated' : kindOf(look.damaged), 'restore', [look.damaged])
-  if (look.problems.length > 0) return judgeProblems(look, isCut(facts))
+  if (look.problems.length > 0) {
+    const found = judgeProblems(look, isCut(facts))
+    // where prices have changed as well, it is not only the indexes: of the agent's own rows nobody would see it
+    const wider = found.damage === 'indexes' && look.broken.length > 0
+    return wider ? { ...found, damage: 'pages', cure: 'restore' } : found
+  }
   const shape = judgeShape(look, facts)
   if (shape !== undefined) return shape
   if (look.broken.length > 0) {
@@ -136,53 +143,14 @@ function judgeShape(look: Look, { expected, database }: DiagnosisFacts): Diagnos
   return wrong('schema', 'restore', [`${database} has no tables`])
 }
 
-/** SQLite names b-trees by the page of their root. */
 function judgeProblems({ problems, structures }: Look, cut: boolean): Diagnosis {
-  const roots = new Map<number, { table: string; index?: string }>()
-  for (const { table, rootPage, indexes } of structures) {
-    roots.set(rootPage, { table })
-    for (const { name, rootPage: root } of indexes) roots.set(root, { table, index: name })
-  }
-  const tableOf = new Map(
-    structures.flatMap(({ table, indexes }) => indexes.map(({ name }) => [name, table])),
-  )
-  const [tables, indexes] = [new Set<string>(), new Set<string>()]
-  const doubtful = new Map<string, Set<string>>()
-  let onlyIndexes = true
-  for (const problem of problems) {
-    const [, row, ofRow] = /^row (-?\d+) missing from index (.+)$/s.exec(problem) ?? []
-    const named =
-      ofRow ??
-      /^(?:wrong # of entries in|non-unique entry in|.* values differ from) index (.+)$/s.exec(problem)?.[1]
-    if (named !== undefined) {
-      indexes.add(named)
-      const table = tableOf.get(named)
-      if (row !== undefined && table !== undefined)
-        doubtful.set(table, (doubtful.get(table) ?? new Set()).add(row))
-      continue
-    }
-    const tree = roots.get(Number(/\bTree (\d+)\b/.exec(problem)?.[1]))
-    if (tree?.index !== undefined) {
-      indexes.add(tree.index)
-      continue
-    }
-    if (tree !== undefined) tables.add(tree.table)
-    const [, value] =
-      /^(?:NULL value in|non-\w+ value in|CHECK constraint failed in) ([^.]+)/.exec(problem) ?? []
-    if (value !== undefined) tables.add(value)
-    onlyIndexes = false
-  }
+  const { tables, indexes, doubtful, only } = sortProblems(problems, structures)
   const about = [
-    ...(tables.size === 0 ? [] : [`tables: ${some([...tables], 5)}`]),
-    ...(indexes.size === 0 ? [] : [`indexes: ${some([...indexes], 5)}`]),
+    ...(tables.length === 0 ? [] : [`tables: ${some(tables, 5)}`]),
+    ...(indexes.length === 0 ? [] : [`indexes: ${some(indexes, 5)}`]),
   ]
   const more = problems.length >= problemsListed ? ' or more' : ''
   const findings = [`SQLite finds ${count(problems.length, 'fault')}${more}: ${some(problems, 3)}`, ...about]
-  const damage = onlyIndexes ? 'indexes' : cut ? 'truncated' : 'pages'
-  return {
-    ...wrong(damage, onlyIndexes ? 'itself' : 'restore', findings),
-    tables: [...tables],
-    indexes: [...indexes],
-    doubtful: [...doubtful].map(([table, rowids]) => ({ table, rowids: [...rowids] })),
-  }
+  const damage = only ?? (cut ? 'truncated' : 'pages')
+  return { ...wrong(damage, only === undefined ? 'restore' : 'itself', findings), tables, indexes, doubtful }
 }

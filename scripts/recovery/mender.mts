@@ -8,7 +8,7 @@ import { copySealed } from '../database/sealed_copy.ts'
 import { codeOf, messageOf } from '../job/errors.ts'
 import { look, lookAtSeals, settle } from './look.ts'
 import type { MenderAnswer, MenderRequest } from './mender_protocol.ts'
-import { compareRows, makeOutline, rebuildIndexes, writeThrough } from './mending.ts'
+import { compareRows, makeOutline, rebuildIndexes, vacuumInto, writeThrough } from './mending.ts'
 import { salvage } from './salvage.ts'
 
 // copies hold everything that the database does, also while they are made
@@ -36,6 +36,7 @@ async function work(request: MenderRequest): Promise<MenderAnswer> {
   if (request.task === 'settle') return { look: settle(request.file, request.journalMode, request.seals) }
   if (request.task === 'through') return { pages: await writeThrough(request.file, request.target) }
   if (request.task === 'reindex') rebuildIndexes(request.file)
+  else if (request.task === 'vacuum') vacuumInto(request.file, request.target)
   else makeOutline(request.file, request.target)
   return {}
 }

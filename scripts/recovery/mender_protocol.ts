@@ -14,6 +14,8 @@ export type MenderRequest =
   | { task: 'seals'; file: string; seals: SealsOfSymbol[] }
   /** Makes the indexes of a private copy anew. */
   | { task: 'reindex'; file: string }
+  /** Makes a private copy anew without its list of free pages, page by page of its tables and indexes. */
+  | { task: 'vacuum'; file: string; target: string }
   /** Of some rows of a table, those that an earlier database has too, and otherwise. */
   | { task: 'compare'; file: string; earlier: string; rows: { table: string; rowids: string[] }[] }
   /** Makes an empty database with the tables of another. */

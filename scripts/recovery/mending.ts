@@ -14,6 +14,21 @@ export function rebuildIndexes(file: string): void {
   }
 }
 
+/** Writes a private copy anew to `target`. Throws what SQLite throws. */
+export function vacuumInto(file: string, target: string): void {
+  removeAll(target)
+  const database = new Database(file)
+  try {
+    database.prepare('VACUUM INTO ?').run(target)
+  } finally {
+    database.close()
+  }
+}
+
+function removeAll(file: string): void {
+  for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(file + suffix, { force: true })
+}
+
 /**
  * Of some rows, those that an earlier database has too and that are otherwise there. A table that it lacks, or that
  * has no rowids or other columns, has none.
@@ -52,7 +67,7 @@ export function compareRows(
 
 /** Makes an empty database at `target` with the tables, indexes, views and triggers of `file`. Throws what SQLite throws. */
 export function makeOutline(file: string, target: string): void {
-  for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(target + suffix, { force: true })
+  removeAll(target)
   const from = new Database(file)
   const to = new Database(target)
   try {

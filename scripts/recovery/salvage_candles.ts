@@ -19,6 +19,8 @@ export type SealedTable = {
   symbols: Map<string, SymbolSeals>
   /** Indexes of `columns` (scripts/candles/candle_table.ts) in a row's values. */
   places: number[]
+  /** Whether a symbol that is not sealed is unknown to the backup, too. */
+  strangers: Map<string, boolean>
 }
 
 /** The months of `into` that are not what their seals say. Throws what SQLite throws. */
@@ -38,26 +40,39 @@ export function sealsOn(shape: TableShape, seals: SealsOfSymbol[]): SealedTable 
       return [symbol, { months: new Map(months), last: Math.max(...lasts) }]
     }),
   )
-  return { table: intervals[first.interval], symbols, places }
+  return { table: intervals[first.interval], symbols, places, strangers: new Map() }
 }
 
-/** Where a candle belongs: in a month that is sealed, or after all that is; undefined: it is as any other row. */
-export type Place = { symbol: string; month: string } | 'later' | undefined
+/** Where a candle belongs: in a month that is sealed, or nowhere that can be proven; undefined: it is as any other row. */
+export type Place = { symbol: string; month: string } | 'unproven' | undefined
 
+/**
+ * Beside sealed candles a flipped bit must not pass for one that nobody has sealed: what is off the grid, and symbols that
+ * are unknown to seals and backup alike, can be fetched again. So can what is newer than all that is sealed.
+ */
 export function placeOf(
-  { symbols, places }: SealedTable,
+  into: Database.Database,
+  { table, symbols, places, strangers }: SealedTable,
   { values }: SalvagedRow,
   encoding: Layout['encoding'],
 ): Place {
   const [time, name] = places.slice(0, 2).map(at => values?.[at])
   const symbol = name instanceof Text ? stringOf(name, encoding) : undefined
-  const seals = symbol === undefined ? undefined : symbols.get(symbol)
-  if (symbol === undefined || seals === undefined || typeof time !== 'bigint') return undefined
-  const openTime = Number(time)
-  if (openTime > seals.last) return 'later'
-  if (openTime < 0) return undefined
-  const month = monthOf(openTime)
+  if (symbol === undefined || typeof time !== 'bigint' || time < 0n || time % BigInt(table.step) !== 0n)
+    return 'unproven'
+  const seals = symbols.get(symbol)
+  if (seals === undefined) {
+    const isStranger = strangers.get(symbol) ?? !hasSymbol(into, table, symbol)
+    strangers.set(symbol, isStranger)
+    return isStranger ? 'unproven' : undefined
+  }
+  if (time > BigInt(seals.last)) return 'unproven'
+  const month = monthOf(Number(time))
   return seals.months.has(month) ? { symbol, month } : undefined
+}
+
+function hasSymbol(into: Database.Database, { table }: CandleTable, symbol: string): boolean {
+  return into.prepare(`SELECT 1 FROM ${table} WHERE symbol = ? LIMIT 1`).get(symbol) !== undefined
 }
 
 /**

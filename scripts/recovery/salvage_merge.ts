@@ -4,14 +4,17 @@ import Database from 'better-sqlite3'
 import type { SealsOfSymbol } from '../candles/inspect.ts'
 import { messageOf } from '../job/errors.ts'
 import type { PageFile } from './readable_file.ts'
+import type { Value } from './readable_record.ts'
 import type { ReadSchema } from './readable_schema.ts'
 import type { Compared, TableSalvage } from './salvage.ts'
 import { Aside, type Reason, type SalvagedRow } from './salvage_aside.ts'
 import { placeOf, provenRows, type SealedTable, sealsOn } from './salvage_candles.ts'
 import type { Position } from './salvage_compare.ts'
 import { allPositions, rowsAt } from './salvage_positions.ts'
+import { keptReferences, type Reference, withdrawalOf } from './salvage_references.ts'
 import { raiseSequences } from './salvage_sequence.ts'
 import { quoted } from './salvage_shape.ts'
+import { bound, statementsOf } from './salvage_statements.ts'
 import { isRefusal, TableWriter } from './salvage_writer.ts'
 
 type MergeRequest = {
@@ -33,8 +36,15 @@ export function merge(request: MergeRequest): TableSalvage[] {
   const database = openInto(into)
   try {
     database.exec('BEGIN IMMEDIATE')
-    const tables = compared.map(one => new TableMerge(request, database, aside, one).run())
+    const triggers = compared.some(isWritten) ? dropTriggers(database) : []
+    const references = keptReferences(database)
+    const merges = compared.map(one => new TableMerge(request, database, aside, one))
+    for (const one of merges) one.run()
+    // a row that refers to one that had to go may be in a table that was looked at before
+    while (merges.reduce((sum, one) => sum + one.withdraw(references), 0) > 0);
     raiseSequences(database, file, schema)
+    for (const { sql } of triggers) database.prepare(sql).run()
+    const tables = merges.map(one => one.report())
     // first the rows that are nowhere else
     aside.close()
     database.exec('COMMIT')
@@ -56,6 +66,19 @@ function openInto(into: string): Database.Database {
   return database
 }
 
+function isWritten({ pair, comparison: { additions, conflicts } }: Compared): boolean {
+  return additions.length + conflicts.length > 0 || pair.backup === undefined
+}
+
+/** The agent's triggers must not fire for rows that they have fired for already. */
+function dropTriggers(database: Database.Database): { name: string; sql: string }[] {
+  const triggers = database
+    .prepare("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY rowid")
+    .all() as { name: string; sql: string }[]
+  for (const { name } of triggers) database.exec(`DROP TRIGGER ${quoted(name)}`)
+  return triggers
+}
+
 /** SQLite syncs the folder before it removes its journal, not after. */
 function syncFolder(file: string): void {
   const folder = openSync(dirname(file), 'r')
@@ -71,6 +94,7 @@ class TableMerge {
   #refused = 0
   #salvaged = 0
   #conflicts = 0
+  #distrusted: string | null = null
 
   constructor(request: MergeRequest, database: Database.Database, aside: Aside, one: Compared) {
     this.#request = request
@@ -79,15 +103,39 @@ class TableMerge {
     this.#one = one
   }
 
-  run(): TableSalvage {
+  run(): void {
+    const { pair, comparison } = this.#one
+    const isThere = comparison.additions.length + comparison.conflicts.length > 0
+    this.#distrusted = pair.unlike ?? comparison.distrusted
+    if (this.#distrusted === null && (isThere || pair.backup === undefined)) this.#distrusted = this.#bring()
+    if (this.#distrusted === null) this.#put(comparison.refused, 'refused')
+    else this.#putAll()
+  }
+
+  /** Takes back what was brought over and refers to a row that is not there; how many that were. */
+  withdraw(references: Reference[]): number {
+    const { pair, comparison } = this.#one
+    const own = references.filter(({ table }) => table === pair.name)
+    if (own.length === 0 || this.#salvaged === 0) return 0
+    const { damaged } = pair
+    const { encoding } = this.#request.file.layout
+    const keys = damaged.key?.length ?? 1
+    const withdrawal = statementsOf(this.#database, keys, () => withdrawalOf(damaged, own))
+    let withdrawn = 0
+    for (const row of this.#rows(comparison.additions)) {
+      const key: Value[] =
+        damaged.key === undefined ? [BigInt(row.rowid)] : ((row.values ?? []).slice(0, keys) as Value[])
+      if (withdrawal(key.map(value => bound(value, encoding))) === 0) continue
+      this.#salvaged -= 1
+      withdrawn += 1
+      this.#putRow(row, 'refused')
+    }
+    return withdrawn
+  }
+
+  report(): TableSalvage {
     const { pair, comparison } = this.#one
     const { inBackup, read, returned, holes, knownLost, whole } = comparison
-    let distrusted = pair.unlike ?? comparison.distrusted
-    if (distrusted === null && comparison.additions.length + comparison.conflicts.length > 0)
-      distrusted = this.#bring()
-    else if (distrusted === null && pair.backup === undefined) distrusted = this.#bring()
-    if (distrusted === null) this.#put(comparison.refused, 'refused')
-    else this.#putAll()
     return {
       table: pair.name,
       inBackup,
@@ -99,7 +147,7 @@ class TableMerge {
       holes,
       knownLost,
       whole,
-      distrusted,
+      distrusted: this.#distrusted,
     }
   }
 
@@ -108,10 +156,8 @@ class TableMerge {
     const { pair } = this.#one
     this.#database.exec('SAVEPOINT bring')
     let writer: TableWriter
-    const triggers = this.#triggers()
     try {
       for (const change of pair.changes) this.#database.prepare(change).run()
-      for (const { name } of triggers) this.#database.exec(`DROP TRIGGER ${quoted(name)}`)
       writer = new TableWriter(this.#database, pair.damaged, this.#request.file.layout.encoding)
     } catch (error) {
       if (!isRefusal(error)) throw error
@@ -121,18 +167,8 @@ class TableMerge {
     const sealed = sealsOn(pair.damaged, this.#request.seals)
     if (sealed === undefined) this.#bringRows(writer)
     else this.#bringCandles(writer, sealed)
-    for (const { sql } of triggers) this.#database.prepare(sql).run()
     this.#database.exec('RELEASE bring')
     return null
-  }
-
-  /** Those of the agent must not fire for rows that they have fired for already. */
-  #triggers(): { name: string; sql: string }[] {
-    return this.#database
-      .prepare(
-        "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY rowid",
-      )
-      .all(this.#one.pair.name) as { name: string; sql: string }[]
   }
 
   #bringRows(writer: TableWriter): void {
@@ -155,9 +191,9 @@ class TableMerge {
     >()
     const sort = (positions: Position[], list: 'added' | 'changed') => {
       for (const [i, row] of this.#numbered(positions)) {
-        const place = placeOf(sealed, row, this.#request.file.layout.encoding)
+        const place = placeOf(this.#database, sealed, row, this.#request.file.layout.encoding)
         if (place === undefined && list === 'added') this.#bringRow(writer, row)
-        else if (place === undefined || place === 'later')
+        else if (place === undefined || place === 'unproven')
           this.#putRow(row, list === 'added' ? 'not sealed' : 'conflict')
         else {
           const key = `${place.month} ${place.symbol}`

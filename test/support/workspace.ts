@@ -15,6 +15,7 @@ type Sheet = {
   backup?: {
     [K in 'hot' | 'warm' | 'cold']?: Partial<CheatSheet['backup'][K]>
   } & { timeout_minutes?: number }
+  recovery?: Partial<CheatSheet['recovery']>
 }
 
 export type Workspace = {

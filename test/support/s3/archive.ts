@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { S3Error } from './errors.ts'
-import type { StoredObject } from './store.ts'
+import { type RestoreTier, restoreTiers, type StoredObject } from './store.ts'
 import { childrenOf, parseXml, textOf } from './xml.ts'
 
 const classes = [
@@ -47,7 +47,7 @@ export function restore(object: StoredObject, body: Buffer, now: number, restore
   const tier =
     textOf(childrenOf(request, 'GlacierJobParameters')[0], 'Tier') ?? textOf(request, 'Tier') ?? 'Standard'
   const isSound = request.name === 'RestoreRequest' && Number.isInteger(days) && days >= 1
-  if (!isSound || !['Expedited', 'Standard', 'Bulk'].includes(tier)) throw new S3Error('MalformedXML')
+  if (!isSound || !isTier(tier)) throw new S3Error('MalformedXML')
   if (!isArchived(object)) {
     const message = "Restore is not allowed for the object's current storage class"
     throw new S3Error('InvalidObjectState', message, { StorageClass: object.storageClass })
@@ -55,13 +55,21 @@ export function restore(object: StoredObject, body: Buffer, now: number, restore
   if (tier === 'Expedited' && object.storageClass === 'DEEP_ARCHIVE')
     throw new S3Error('InvalidArgument', 'Retrieval option is not supported by this storage class')
   const state = stateOf(object, now)
-  if (state === 'ongoing') throw new S3Error('RestoreAlreadyInProgress')
+  if (state === 'ongoing' && object.restored) {
+    // the same again by a quicker tier speeds it up
+    const isQuicker = restoreTiers.indexOf(tier) > restoreTiers.indexOf(object.restored.tier)
+    if (!isQuicker || days !== object.restored.days) throw new S3Error('RestoreAlreadyInProgress')
+  }
   if (state === 'restored' && object.restored) {
-    object.restored = { ...object.restored, until: expiry(now, days) }
+    object.restored = { ...object.restored, days, until: expiry(now, days) }
     return 200
   }
-  object.restored = { readyAt: now + restoreMs, until: expiry(now + restoreMs, days) }
+  object.restored = { readyAt: now + restoreMs, until: expiry(now + restoreMs, days), days, tier }
   return 202
+}
+
+function isTier(tier: string): tier is RestoreTier {
+  return restoreTiers.some(known => known === tier)
 }
 
 /** S3 rounds up to the next midnight in UTC. */

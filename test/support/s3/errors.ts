@@ -5,6 +5,10 @@ const known = {
   BadDigest: [400, 'The Content-MD5 or checksum value that you specified did not match what we received.'],
   ConditionalRequestConflict: [409, 'A conflicting operation occurred during the conditional request.'],
   EntityTooSmall: [400, 'Your proposed upload is smaller than the minimum allowed size'],
+  GlacierExpeditedRetrievalNotAvailable: [
+    503,
+    'Glacier expedited retrievals are currently not available. Try again later.',
+  ],
   IncompleteBody: [400, 'The request body terminated unexpectedly'],
   InternalError: [500, 'We encountered an internal error. Please try again.'],
   InvalidAccessKeyId: [403, 'The AWS Access Key Id you provided does not exist in our records.'],
@@ -34,6 +38,7 @@ const known = {
     'The XML you provided was not well-formed or did not validate against our published schema',
   ],
   MetadataTooLarge: [400, 'Your metadata headers exceed the maximum allowed metadata size'],
+  MethodNotAllowed: [405, 'The specified method is not allowed against this resource.'],
   MissingContentLength: [411, 'You must provide the Content-Length HTTP header.'],
   NoSuchBucket: [404, 'The specified bucket does not exist'],
   NoSuchKey: [404, 'The specified key does not exist.'],

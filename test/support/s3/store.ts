@@ -13,8 +13,12 @@ export type About = {
   lock: Lock | undefined
 }
 
-/** A copy of an archived object that can be read from `readyAt` to `until`. */
-type Restored = { readyAt: number; until: number }
+/** A copy of an archived object that can be read from `readyAt` to `until`, as it was asked for. */
+type Restored = { readyAt: number; until: number; days: number; tier: RestoreTier }
+
+/** How an archived object is brought back, the slowest first. */
+export const restoreTiers = ['Bulk', 'Standard', 'Expedited'] as const
+export type RestoreTier = (typeof restoreTiers)[number]
 
 export type StoredObject = About & {
   key: string
