@@ -114,7 +114,7 @@ await t.test('a damaged database', { skip }, async group => {
       const random = seededRandom(test)
       const counts = { salvaged: 0, conflicts: 0, refused: 0, distrusted: 0, lost: 0, grafted: 0 }
       const faults: string[] = []
-      const cases = runs(20, 400)
+      const cases = runs(8, 300)
       for (let n = 0; n < cases && faults.length === 0; n++) {
         const folder = temporaryFolder(test)
         // each case by a seed of its own, in the order of the run's
