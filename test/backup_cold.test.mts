@@ -1051,7 +1051,7 @@ await t.test('The policy allows every request that was ever made here, and nothi
   const allowed = new Set(accessPolicy(cold).Statement.flatMap(({ Action }) => Action))
   test.strictSame(
     [...allowed].toSorted(),
-    [...needed, 's3:AbortMultipartUpload', 's3:GetObjectRetention'].toSorted(),
+    [...needed, 's3:AbortMultipartUpload', 's3:GetObjectRetention', 's3:RestoreObject'].toSorted(),
   )
   test.strictSame(
     accessPolicy({ ...cold, bucket: 'b', prefix: 'p/', region: 'cn-north-1', object_lock: null }),
@@ -1074,7 +1074,13 @@ await t.test('The policy allows every request that was ever made here, and nothi
         {
           Sid: 'CandlekeepObjects',
           Effect: 'Allow',
-          Action: ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload', 's3:DeleteObject'],
+          Action: [
+            's3:GetObject',
+            's3:PutObject',
+            's3:AbortMultipartUpload',
+            's3:DeleteObject',
+            's3:RestoreObject',
+          ],
           Resource: 'arn:aws-cn:s3:::b/p/*',
         },
       ],

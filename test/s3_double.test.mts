@@ -1000,6 +1000,10 @@ void t.test('Storage classes are kept, and archives opened first', async group =
     test.equal((await restore('cool', 1, 'Expedited')).$metadata.httpStatusCode, 202)
     test.equal((await restore('cold', 3)).$metadata.httpStatusCode, 202)
     await expectRefusal(test, restore('cold', 3), 'RestoreAlreadyInProgress', 409)
+    test.equal(
+      await restore('cool', 1, 'Bulk').catch((error: Error) => error.name),
+      'RestoreAlreadyInProgress',
+    )
     test.equal((await head('cold')).Restore, 'ongoing-request="true"')
     await expectRefusal(test, get('cold'), 'InvalidObjectState', 403)
 

@@ -15,6 +15,7 @@ import { type Cold, coldOf } from './s3_policy.ts'
 import { unprovable } from './s3_proof.ts'
 import { readObject } from './s3_read.ts'
 import { storeDatabase, storeManifest } from './s3_store.ts'
+import { thawObject } from './s3_thaw.ts'
 import { needRoom } from './snapshot.ts'
 import type { Context, Source, Tier } from './tier.ts'
 
@@ -67,6 +68,8 @@ export function openColdTier(config: Config, scratch: string, patience: Patience
         await bucket.remove(manifestName(id), signal)
         await bucket.remove(stored.file, signal)
       }),
+    thaw: ({ stored }, withinMs, { signal }) =>
+      reach(signal, bucket => thawObject(bucket, stored.file, withinMs, signal)),
     close() {
       void opening?.then(bucket => bucket.close()).catch(() => undefined)
     },

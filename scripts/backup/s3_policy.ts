@@ -25,6 +25,7 @@ const actions = {
     CompleteMultipartUpload: 's3:PutObject',
     AbortMultipartUpload: 's3:AbortMultipartUpload',
     DeleteObject: 's3:DeleteObject',
+    RestoreObject: 's3:RestoreObject',
   },
   /** To lock what is uploaded, and to be told that it is locked. */
   lock: ['s3:PutObjectRetention', 's3:GetObjectRetention'],
