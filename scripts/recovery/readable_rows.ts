@@ -18,7 +18,7 @@ export type Piece<K> = {
   sound: boolean
   /** Whether `upTo` itself belongs to it. */
   inclusive: boolean
-  /** How many pages of rows the piece may have been at most. */
+  /** How many pages of rows the piece can have been at most. */
   pages: number
 }
 
@@ -42,12 +42,18 @@ const deepest = 20
 /**
  * The pieces of a tree in its order. A page counts only where all of it is accounted for and its keys ascend and lie
  * between those of the page above it, so a page that was put in another's place, or an old one of a row that has
- * moved, is noticed. Visits no page twice. `most`: how many pages a piece can have been whose extent is unknown.
+ * moved, is noticed. Never goes round in a circle.
  */
-export function* piecesOf<K>(file: PageFile, root: number, order: Order<K>, most = 1): Generator<Piece<K>> {
+export function* piecesOf<K>(file: PageFile, root: number, order: Order<K>): Generator<Piece<K>> {
   const path = new Set<number>()
   const leafDepth = depthOf(file, root, order)
   const inclusive = order.leaf === pageKinds.tableLeaf
+  // a pointer and a key of one byte are the least that an inner page needs for a page below it
+  const fanOut = Math.floor((file.layout.usable - 12) / 7) + 1
+  const mostBelow = (depth: number) =>
+    leafDepth === undefined || depth > leafDepth
+      ? file.count
+      : Math.min(fanOut ** (leafDepth - depth), file.count)
   yield* below(root, undefined, undefined, 0)
 
   function* below(
@@ -60,8 +66,7 @@ export function* piecesOf<K>(file: PageFile, root: number, order: Order<K>, most
     const page = bytes === undefined ? undefined : readTreePage(bytes, file.layout.usable, number === 1)
     const at = bytes === undefined ? undefined : { number, bytes }
     if (bytes === undefined || page === undefined || !isOf(page, order)) {
-      const pages = depth === leafDepth ? 1 : most
-      yield { after, upTo, inclusive, page: undefined, rows: [], sound: false, pages }
+      yield { after, upTo, inclusive, page: undefined, rows: [], sound: false, pages: mostBelow(depth) }
       return
     }
     const rows = rowsOf(bytes, page, order)
@@ -78,7 +83,7 @@ export function* piecesOf<K>(file: PageFile, root: number, order: Order<K>, most
     }
     if (!sound) {
       // of an index tree's inner page, the rows on it can still be told
-      yield { after, upTo, inclusive, page: at, rows: inclusive ? [] : rows, sound, pages: most }
+      yield { after, upTo, inclusive, page: at, rows: inclusive ? [] : rows, sound, pages: mostBelow(depth) }
       return
     }
     path.add(number)

@@ -122,14 +122,14 @@ function openDamaged(
 function compareAll(file: PageFile, into: string, layout: Layout, pairs: Pair[]): Compared[] {
   const backup = new PageFile(into, layout)
   try {
-    return pairs.map(pair => ({ pair, comparison: comparePair(file, backup, pair, file.count) }))
+    return pairs.map(pair => ({ pair, comparison: comparePair(file, backup, pair) }))
   } finally {
     backup.close()
   }
 }
 
 /** A table may begin where its own schema says, or the backup's: what fits the backup better counts. */
-function comparePair(file: PageFile, backup: PageFile, pair: Pair, most: number): Comparison {
+function comparePair(file: PageFile, backup: PageFile, pair: Pair): Comparison {
   const { backup: theirs, damaged, roots } = pair
   const collation = unknownCollation(damaged.key ?? [])
   if (collation !== undefined) {
@@ -139,13 +139,13 @@ function comparePair(file: PageFile, backup: PageFile, pair: Pair, most: number)
   }
   const compare = (rootPage: number, i: number) => {
     const shape = { ...damaged, rootPage }
-    const options = { most, assured: pair.assured && i === 0 }
+    const assured = pair.assured && i === 0
     if (shape.key === undefined) {
       const side = theirs && { file: backup, shape: theirs, order: byRowid }
-      return compareTable({ file, shape, order: byRowid }, side, options)
+      return compareTable({ file, shape, order: byRowid }, side, assured)
     }
     const side = theirs && { file: backup, shape: theirs, order: byKey(backup, shape.key) }
-    return compareTable({ file, shape, order: byKey(file, shape.key) }, side, options)
+    return compareTable({ file, shape, order: byKey(file, shape.key) }, side, assured)
   }
   if (roots.length > 0) return roots.map(compare).reduce((a, b) => (alike(b) > alike(a) ? b : a))
   // it was dropped since, and is back

@@ -43,29 +43,17 @@ export type Comparison = {
 const alienShare = 0.1
 const fewAliens = 3
 
-export type CompareOptions = {
-  /** How many pages a part of the tree can have whose extent is unknown. */
-  most: number
-  /** The damaged file itself says where the table begins. */
-  assured: boolean
-}
-
 /**
- * Compares a table of the damaged file with the backup's, row by row, in the order of both. Throws where the backup
- * itself cannot be read.
+ * Compares a table of the damaged file with the backup's, row by row, in the order of both. `assured`: the damaged
+ * file itself says where the table begins. Throws where the backup itself cannot be read.
  */
-export function compareTable<K>(
-  damaged: Side<K>,
-  backup: Side<K> | undefined,
-  options: CompareOptions,
-): Comparison {
-  return new Comparer(damaged, backup, options).compare()
+export function compareTable<K>(damaged: Side<K>, backup: Side<K> | undefined, assured: boolean): Comparison {
+  return new Comparer(damaged, backup, assured).compare()
 }
 
 class Comparer<K> {
   readonly #damaged: Side<K>
   readonly #backup: Side<K> | undefined
-  readonly #most: number
   readonly #assured: boolean
   readonly #cursor: Cursor<K>
   readonly #holes = new Holes<K>()
@@ -75,17 +63,16 @@ class Comparer<K> {
   #additions: Position[] = []
   #refused: Position[] = []
 
-  constructor(damaged: Side<K>, backup: Side<K> | undefined, { most, assured }: CompareOptions) {
+  constructor(damaged: Side<K>, backup: Side<K> | undefined, assured: boolean) {
     this.#damaged = damaged
     this.#backup = backup
-    this.#most = most
     this.#assured = assured
     this.#cursor = new Cursor(backup)
   }
 
   compare(): Comparison {
     const { file, shape, order } = this.#damaged
-    for (const piece of piecesOf(file, shape.rootPage, order, this.#most)) {
+    for (const piece of piecesOf(file, shape.rootPage, order)) {
       const held = this.#cursor.upTo(piece)
       if (!piece.sound || !this.#merge(piece, held)) this.#doubt(piece, held)
     }
@@ -102,7 +89,7 @@ class Comparer<K> {
       refused: this.#refused,
       returned: found ? returned : 0,
       holes: found ? this.#holes.list() : [],
-      knownLost: found ? this.#holes.lost : this.#most * this.#perPage,
+      knownLost: found ? this.#holes.lost : file.count * this.#perPage,
       whole: found && this.#holes.none,
       distrusted: this.#distrust(found),
     }
@@ -193,7 +180,7 @@ class Comparer<K> {
   #doubt(piece: Piece<K>, held: Held<K>[]): void {
     // a tree of one page that is not what it should be may have been of any size
     const isAll = piece.after === undefined && piece.upTo === undefined
-    this.#holes.add(piece, held.length, (isAll ? this.#most : piece.pages) * this.#perPage)
+    this.#holes.add(piece, held.length, (isAll ? this.#damaged.file.count : piece.pages) * this.#perPage)
     if (piece.page === undefined) return
     const theirs = new Map(held.map(one => [keyText(one.row.key), one]))
     for (const row of piece.rows) {
