@@ -63,6 +63,7 @@ await job(
           seals: () => book.seals(new Set(book.verified().map(({ name }) => name))),
           scratch,
           now,
+          startedAt: now(),
           wait: ms => clock.sleep(ms, signal),
           log,
           say: line => terminal.aside(line),

@@ -1,6 +1,6 @@
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { codeOf } from '../job/errors.ts'
+import { codeOf, UserError } from '../job/errors.ts'
 import { replaceFile, syncFolder } from '../job/replace_file.ts'
 import { fileStamp } from '../job/time.ts'
 import type { Diagnosis } from './diagnosis.ts'
@@ -26,7 +26,11 @@ export type Case = {
   database: string
   started_at: string
   diagnosis: Diagnosis
+  /** What the damaged files looked like from outside when they were read. */
+  seen?: string
   base?: Base
+  /** Inode of the new database, wherever it is. */
+  new_inode?: number
   /** Backups that did not pass their proof. */
   passed_over: { id: string; tier: string; why: string }[]
   salvage: Salvage | null
@@ -58,6 +62,10 @@ export class CaseFile {
   /** Begins a recovery of the database at `path`, which is no link. */
   static begin(path: string, diagnosis: Diagnosis, now: number): CaseFile {
     const quarantine = quarantineOf(path)
+    if (!existsSync(dirname(path)))
+      throw new UserError(`${dirname(path)} does not exist`, {
+        hint: 'Is the disk mounted that it is on? What is put there now would be hidden by it.',
+      })
     makeFolder(quarantine)
     let at = now
     while (existsSync(join(quarantine, nameAt(at)))) at += 1000
@@ -128,15 +136,14 @@ export class CaseFile {
     this.update({ warnings: [...this.#found.warnings, line] })
   }
 
-  /** Takes away the folder of a recovery that has kept nothing of the damaged database yet. */
-  discard(): void {
-    if (readdirSync(this.damaged).length === 0) rmSync(this.folder, { recursive: true, force: true })
+  /** Whether anything of the damaged database has been moved or copied here. */
+  get hasEvidence(): boolean {
+    return readdirSync(this.damaged).length > 0
   }
 
-  /** Takes away copies of the damaged database, which is still in its place. */
-  clearDamaged(): void {
-    rmSync(this.damaged, { recursive: true, force: true })
-    makeFolder(this.damaged)
+  /** Takes away the folder of a recovery that has kept nothing of the damaged database yet. */
+  discard(): void {
+    if (!this.hasEvidence) rmSync(this.folder, { recursive: true, force: true })
   }
 
   /** Takes away what is only there while it works. */

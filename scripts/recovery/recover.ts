@@ -10,8 +10,8 @@ import type { Choice, Offer } from './choose.ts'
 import type { Diagnosis } from './diagnosis.ts'
 import { type FileHolder, holdersOf, nameHolders } from './holders.ts'
 import { evidenceOf, isInPlace, keepByCopy, putInPlace } from './replace.ts'
-import { sideSuffixes } from './specimen.ts'
-import type { RecoveryTools } from './tools.ts'
+import { sideSuffixes, signatureOf } from './specimen.ts'
+import { askMender, type RecoveryTools } from './tools.ts'
 
 export type RecoveryWishes = {
   diagnosis: Diagnosis
@@ -27,20 +27,38 @@ export type RecoveryWishes = {
  * candles again will do.
  */
 export async function recover(tools: RecoveryTools, wishes: RecoveryWishes): Promise<CaseFile | undefined> {
-  const { database, now } = tools
-  const file = CaseFile.unfinished(database) ?? CaseFile.begin(database, wishes.diagnosis, now())
-  if (file.found.state === 'preparing' && !(await prepare(tools, file, wishes))) {
-    file.discard()
-    return undefined
+  const { database, startedAt } = tools
+  const file = CaseFile.unfinished(database) ?? CaseFile.begin(database, wishes.diagnosis, startedAt)
+  for (let round = 1; file.found.state === 'preparing' || file.found.state === 'replacing'; round++) {
+    if (file.found.state === 'preparing' && !(await prepare(tools, file, wishes))) {
+      file.discard()
+      return undefined
+    }
+    // what others wrote meanwhile is to be in it
+    if (!isStale(file, database) || (wishes.force && round >= rounds)) await replace(tools, file, wishes)
+    else if (round < rounds) file.update({ state: 'preparing' })
+    else {
+      file.discard()
+      throw new UserError(`${database} is written to all the time: nothing has been replaced`, {
+        hint: 'Stop whatever writes to it.',
+        status: exitStatus.locked,
+      })
+    }
   }
-  if (file.found.state === 'replacing') await replace(tools, file, wishes)
   return file
+}
+
+const rounds = 3
+
+/** Whether the damaged database was written to since it was read, as long as nothing has been moved. */
+function isStale(file: CaseFile, database: string): boolean {
+  return !file.hasEvidence && !isInPlace(file, database) && file.found.seen !== signatureOf(database)
 }
 
 async function prepare(tools: RecoveryTools, file: CaseFile, wishes: RecoveryWishes): Promise<boolean> {
   const { database, config, log } = tools
   const { diagnosis, choice, offers, force } = wishes
-  file.update({ diagnosis, passed_over: [], salvage: null, not_salvaged: null, warnings: [] })
+  file.update({ diagnosis, warnings: [] })
   const holders = await waitForHolders(tools, force)
   if (holders.length > 0 && !force) {
     file.discard()
@@ -48,7 +66,7 @@ async function prepare(tools: RecoveryTools, file: CaseFile, wishes: RecoveryWis
   }
   const before = lookAtFile(database)
   // who names a time wants the database as it was then
-  const salvage = config.recovery.salvage && choice.at === undefined && diagnosis.verdict === 'damaged'
+  const salvage = config.recovery.salvage && choice.at === undefined
   try {
     if (!(await build(tools, file, { choice, offers, file: before, salvage, force }))) return false
   } catch (error) {
@@ -65,9 +83,14 @@ async function prepare(tools: RecoveryTools, file: CaseFile, wishes: RecoveryWis
 
 async function replace(tools: RecoveryTools, file: CaseFile, { force }: RecoveryWishes): Promise<void> {
   const { database, now } = tools
-  const holders = isInPlace(file) ? [] : await waitForHolders(tools, force)
-  if (holders.length > 0 && !force) throw heldBy(holders, database)
-  if (!isInPlace(file)) {
+  let holders: FileHolder[] = []
+  if (!isInPlace(file, database)) {
+    holders = await waitForHolders(tools, force)
+    if (holders.length > 0 && !force) {
+      // by the time that it is tried again, more will have been written
+      file.discard()
+      throw heldBy(holders, database)
+    }
     const written = file.found.method === 'through' && (await writeThrough(tools, file))
     if (!written) putInPlace(file, database)
   }
@@ -81,19 +104,27 @@ async function replace(tools: RecoveryTools, file: CaseFile, { force }: Recovery
 
 /** False where the damaged database does not take it; the new one is put in its place then. */
 async function writeThrough(tools: RecoveryTools, file: CaseFile): Promise<boolean> {
-  const { database, mender, log } = tools
+  const { database, seals, log } = tools
   if (file.found.evidence.length === 0) {
     keepByCopy(file, database)
     file.update({ evidence: evidenceOf(file, database) })
   }
-  const { findings, trouble } = await mender.ask({ task: 'through', file: file.restored, target: database })
-  if (trouble === undefined && findings.pages !== undefined) {
+  const { findings, trouble } = await askMender(tools, {
+    task: 'through',
+    file: file.restored,
+    target: database,
+  })
+  const written = trouble === undefined && findings.pages !== undefined
+  const look = { task: 'look', file: database, seals: seals(), live: true } as const
+  const proven = written ? (await askMender(tools, look)).findings.look : undefined
+  if (proven?.problems.length === 0) {
     file.clear(file.restored)
     return true
   }
-  log.warn(`the damaged database does not take the new one (${JSON.stringify(trouble)}): it is replaced`)
+  log.warn(
+    `the damaged database does not take the new one (${JSON.stringify(trouble ?? proven)}): it is replaced`,
+  )
   file.update({ method: 'rename', evidence: [] })
-  file.clearDamaged()
   return false
 }
 

@@ -18,13 +18,19 @@ export function putInPlace(file: CaseFile, database: string): void {
   syncFolder(file.folder)
 }
 
-/** Whether the new database has taken the place of the damaged one already. */
-export function isInPlace({ restored }: CaseFile): boolean {
-  return !existsSync(restored)
+/** Whether the new database has taken the place of the damaged one already: it is the same file under another name. */
+export function isInPlace({ found, restored }: CaseFile, database: string): boolean {
+  if (existsSync(restored)) return false
+  if (found.method === 'through') return true
+  if (statSync(database, { throwIfNoEntry: false })?.ino === found.new_inode) return true
+  throw new UserError(`the restored database is neither at ${database} nor at ${restored}`, {
+    hint: `The damaged files are kept in ${dirname(restored)}/damaged. Move that folder elsewhere and recover again.`,
+  })
 }
 
 function keepByLink(file: CaseFile, database: string): void {
   const kept = join(file.damaged, basename(database))
+  // copies that are there already are of before it was written to
   if (sizeOf(database) !== undefined && sizeOf(kept) === undefined) linkOrCopy(database, kept)
   syncFolder(file.damaged)
   for (const suffix of sideSuffixes) moveAside(database + suffix, kept + suffix)

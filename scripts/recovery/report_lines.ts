@@ -18,7 +18,7 @@ export function linesOf(file: CaseFile, { backup, resync, health }: Aftercare, c
   const { rtoMs, rpoMs } = timesOf(found)
   return [
     ...block('damage', [
-      `${diagnosis.damage}: ${diagnosis.findings[0] ?? ''}`,
+      `${diagnosis.damage}: ${diagnosis.findings[0] ?? 'it was sound, and was to be replaced all the same'}`,
       ...diagnosis.findings.slice(1),
     ]),
     ...block('evidence', [

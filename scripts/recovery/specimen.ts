@@ -25,13 +25,13 @@ const block = 4096
 const piece = 1 << 20
 
 /**
- * Copies a database and its log or journal as they are; not its shared memory, which is made anew. What the disk does
- * not give is left out block by block. Nobody may write to it meanwhile.
+ * Copies a database and its log or journal (unless `logs` is false) as they are; not its shared memory, which is made
+ * anew. What the disk does not give is left out block by block. Nobody may write to it meanwhile.
  */
-export function takeSpecimen(database: string, target: string): Specimen {
+export function takeSpecimen(database: string, target: string, { logs = true } = {}): Specimen {
   let unreadableBytes = 0
-  for (const suffix of ['', '-journal', '-wal']) {
-    rmSync(target + suffix, { force: true })
+  for (const suffix of ['', '-journal', '-wal']) rmSync(target + suffix, { force: true })
+  for (const suffix of ['', ...(logs ? ['-journal', '-wal'] : [])]) {
     if (sizeOf(database + suffix) !== undefined)
       unreadableBytes += copyAround(database + suffix, target + suffix)
   }
@@ -88,4 +88,14 @@ function copyInBlocks(file: string, target: string): number {
 /** Bytes of a file; undefined: it is not there. */
 export function sizeOf(file: string): number | undefined {
   return statSync(file, { throwIfNoEntry: false })?.size
+}
+
+/** Tells whether a database has been written to since; an empty log or journal is as good as none. */
+export function signatureOf(database: string): string {
+  return ['', '-journal', '-wal']
+    .map(suffix => statSync(database + suffix, { bigint: true, throwIfNoEntry: false }))
+    .map(stat =>
+      stat === undefined || stat.size === 0n ? '-' : [stat.ino, stat.size, stat.mtimeNs].join(':'),
+    )
+    .join(' ')
 }

@@ -23,6 +23,8 @@ export type RecoveryTools = {
   /** A folder of this run's own, made when it is needed. */
   scratch: string
   now: () => number
+  /** When the run began. */
+  startedAt: number
   log: Log
   /** Says a line to people while it works. */
   say: (line: string) => void
@@ -31,6 +33,16 @@ export type RecoveryTools = {
   context: Context
   /** Aborted when the process is asked to stop, unlike a time limit of a single step. */
   wait: (ms: number) => Promise<void>
+}
+
+/** Asks the mender; throws where the run is to stop. */
+export async function askMender(
+  { mender, context }: Pick<RecoveryTools, 'mender' | 'context'>,
+  request: MenderRequest,
+): Promise<Answered<MenderAnswer>> {
+  const answer = await mender.ask(request)
+  context.signal.throwIfAborted()
+  return answer
 }
 
 /** Started when it is first asked; one that died, as damage can make it, is followed by another. */
