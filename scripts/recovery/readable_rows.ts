@@ -69,7 +69,8 @@ export function* piecesOf<K>(file: PageFile, root: number, order: Order<K>): Gen
       yield { after, upTo, inclusive, page: undefined, rows: [], sound: false, pages: mostBelow(depth) }
       return
     }
-    const rows = rowsOf(bytes, page, order)
+    const found = rowsOf(bytes, page, order)
+    const rows = page.kind === pageKinds.tableInterior ? mended(file, found, after, upTo, order) : found
     const isLeaf = page.kind === order.leaf
     const sound =
       page.sound &&
@@ -119,6 +120,42 @@ function depthOf<K>(file: PageFile, root: number, order: Order<K>): number | und
   }
   look(root, 0)
   return [...found].sort(([, a], [, b]) => b - a)[0]?.[0]
+}
+
+/**
+ * An inner page of a table with one key that is not in order, as a flipped bit makes it, has the last key of the page
+ * below in its place: no more is lost by it than that page. What cannot be mended stays as it is.
+ */
+function mended<K>(
+  file: PageFile,
+  rows: Row<K>[],
+  after: K | undefined,
+  upTo: K | undefined,
+  order: Order<K>,
+): Row<K>[] {
+  if (ascends(rows, after, upTo, order)) return rows
+  const wrong = rows.findIndex((_, i) => !ascends(rows.slice(0, i + 1), after, upTo, order))
+  for (const i of [wrong, wrong - 1]) {
+    const row = rows[i]
+    const key = row && lastKeyBelow(file, row.cell.child, order)
+    if (row === undefined || key === undefined) continue
+    const changed = rows.with(i, { ...row, key })
+    const near = changed.slice(Math.max(0, i - 1), i + 2)
+    const fits = near.every(({ key: bound, cell }) => {
+      const last = lastKeyBelow(file, cell.child, order)
+      return last === undefined || order.compare(last, bound) <= 0
+    })
+    if (fits && ascends(changed, after, upTo, order)) return changed
+  }
+  return rows
+}
+
+function lastKeyBelow<K>(file: PageFile, number: number, order: Order<K>, depth = 0): K | undefined {
+  const bytes = depth > deepest ? undefined : file.page(number)
+  const page = bytes && readTreePage(bytes, file.layout.usable, number === 1)
+  if (bytes === undefined || page === undefined || !isOf(page, order)) return undefined
+  if (page.kind !== order.leaf) return lastKeyBelow(file, page.right, order, depth + 1)
+  return rowsOf(bytes, page, order).at(-1)?.key
 }
 
 /** How many rows a tree of a sound file has, of whose order nothing is known. */

@@ -139,10 +139,13 @@ class Comparer<K> {
         if (verdict === 'doubtful') doubtful.push(position)
         continue
       }
-      for (const one of verdict.odd) odd.push([one, position])
-      if (there === undefined) additions.push(position)
-      else conflicts.push(position)
       if (verdict.alien) aliens += 1
+      if (there !== undefined) {
+        conflicts.push(position)
+        continue
+      }
+      additions.push(position)
+      for (const one of verdict.odd) odd.push([one, position])
     }
     if (aliens >= fewAliens && aliens > equal + conflicts.length - aliens) return false
     for (const [key, heldRows] of broken) this.#holes.addKey(key, heldRows)
@@ -204,7 +207,6 @@ class Comparer<K> {
     if (wrong.size === 0) return
     for (const position of wrong) this.#refused.push(position)
     this.#additions = this.#additions.filter(position => !wrong.has(position))
-    this.#conflicts = this.#conflicts.filter(position => !wrong.has(position))
   }
 }
 
