@@ -55,7 +55,10 @@ async function recoverFrom(test: Test, stage: Stage, damage: Damage, random: () 
   if (!sound) test.equal(checked.status, 1, `the damage is found: ${checked.stderr}`)
   const recovery = await workspace.run('db_recovery', ['--yes', '--json'])
   test.ok(recovery.status === 0, `it ends well: ${saying(recovery)}`)
-  const told = recovery.json?.['recovery'] as { base: { kind: string } } | null | undefined
+  const told = recovery.json?.['recovery'] as
+    | { base: { kind: string }; quarantine: string }
+    | null
+    | undefined
   if (sound) test.same(filesOf(database), before, `what is sound is left alone: ${saying(checked)}`)
   else if (told) {
     test.same(
@@ -68,13 +71,21 @@ async function recoverFrom(test: Test, stage: Stage, damage: Damage, random: () 
   const itself = told === undefined || told === null || told.base.kind === 'itself'
   const harmless = sound && before[''] !== intact['']
   // where neither SQLite nor the seals see anything, a flipped bit of the agent's own rows stays
-  const judged = judgeRecovered(database, sound ? undefined : damaged, stage, itself && !harmless)
+  const judged = judgeRecovered(database, sound ? undefined : damaged, stage, {
+    itself: itself && !harmless,
+    aside: told?.quarantine === undefined ? undefined : asideIn(told.quarantine),
+  })
   test.same(
     harmless ? judged.filter(line => !/rows that never were|its schema/.test(line)) : judged,
     [],
     `nothing is lost, and nothing is there that never was: ${saying(recovery)}`,
   )
   test.equal((await workspace.run('db_recovery', ['--check'])).status, 0, 'it is sound afterwards')
+}
+
+function asideIn(quarantine: string): string | undefined {
+  const file = join(quarantine, 'not_restored.db')
+  return existsSync(file) ? file : undefined
 }
 
 /** The damaged files once more, for the oracle to read. */

@@ -51,6 +51,12 @@ function readable(damaged: string, table: string, wanted: Rows): Set<string> {
   )
 }
 
+/** The rows of a table that were put aside, as SQL writes their values. */
+function asideOf(aside: string, table: string): string {
+  const tables = sqlite(aside, "SELECT name FROM sqlite_master WHERE type = 'table';").split('\n')
+  return tables.includes(table) ? sqlite(aside, `.mode quote\n.separator '|'\nSELECT * FROM ${table};`) : ''
+}
+
 const known = new Map<string, Rows>()
 
 /** Those of the stage never change. */
@@ -64,13 +70,13 @@ function knownRows(file: string, table: string): Rows {
 /**
  * What is wrong with a recovered database, a line each: it is sound, has every candle and no other, every row of the
  * backup, every row that sqlite3 can read of the damaged one, and none that there never was. `itself`: nothing at all may
- * be lost.
+ * be lost. `aside`: where rows are that were read and not brought over, such as those that refer to what is lost.
  */
 export function judgeRecovered(
   recovered: string,
   damaged: string | undefined,
   { truth, backedUp }: Stage,
-  itself: boolean,
+  { itself, aside }: { itself: boolean; aside: string | undefined },
 ): string[] {
   const check = sqlite(recovered, 'PRAGMA integrity_check;').trim()
   if (check !== 'ok') return [`integrity_check: ${check.slice(0, 200)}`]
@@ -116,9 +122,11 @@ export function judgeRecovered(
   return wrong
 }
 
-/** The files of a database, by suffix and digest. */
+/** The files of a database, by suffix and digest; a log without anything in it is as good as none. */
 export function filesOf(database: string): Record<string, string> {
-  const found = ['', '-journal', '-wal'].filter(suffix => existsSync(database + suffix))
+  const found = ['', '-journal', '-wal'].filter(
+    suffix => existsSync(database + suffix) && (suffix === '' || statSync(database + suffix).size > 0),
+  )
   return Object.fromEntries(
     found.map(suffix => [
       suffix,
