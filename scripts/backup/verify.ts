@@ -109,22 +109,34 @@ async function verify(tier: Tier, manifest: Manifest, tools: VerifyTools): Promi
   }
 }
 
-/** Throws a BadCopy where anything differs from the manifest. Whether it was decoded. */
 async function readAgain(tier: Tier, manifest: Manifest, tools: VerifyTools): Promise<boolean> {
-  const { snapshotter, scratch, identity, context } = tools
-  makeScratchFolder(scratch)
-  needRoom(scratch, manifest.database.bytes)
-  const file = join(scratch, `${manifest.id}.db`)
+  const file = join(tools.scratch, `${manifest.id}.db`)
   try {
-    if (!(await fetchCopy(tier, manifest, { file, identity }, context))) return false
-    const { problems, database } = await prove(snapshotter, file)
-    if (problems.length > 0)
-      throw new BadCopy(`the database in it is damaged: ${problems.slice(0, 3).join('; ')}`)
-    const { bytes: _, sha256: __, ...expected } = manifest.database
-    if (JSON.stringify(database) !== JSON.stringify(expected))
-      throw new BadCopy('the database in it is not what its manifest says')
-    return true
+    return await restoreProven(tier, manifest, file, tools)
   } finally {
     rmSync(file, { force: true })
   }
+}
+
+/**
+ * Brings a backup into `file`, in the scratch folder, and proves it as a database. Throws a BadCopy or a DamagedSource where
+ * anything is not as its manifest says, a NotReadable where it cannot be read now. Whether it was decoded: without its
+ * key an encrypted one is compared as it is stored, and there is no `file`.
+ */
+export async function restoreProven(
+  tier: Tier,
+  manifest: Manifest,
+  file: string,
+  { snapshotter, scratch, identity, context }: Omit<VerifyTools, 'records'>,
+): Promise<boolean> {
+  makeScratchFolder(scratch)
+  needRoom(scratch, manifest.database.bytes)
+  if (!(await fetchCopy(tier, manifest, { file, identity }, context))) return false
+  const { problems, database } = await prove(snapshotter, file)
+  if (problems.length > 0)
+    throw new BadCopy(`the database in it is damaged: ${problems.slice(0, 3).join('; ')}`)
+  const { bytes: _, sha256: __, ...expected } = manifest.database
+  if (JSON.stringify(database) !== JSON.stringify(expected))
+    throw new BadCopy('the database in it is not what its manifest says')
+  return true
 }

@@ -67,18 +67,23 @@ export function subjectOf({ task, tiers, everything }: BackupWishes): string | u
   return everything ? undefined : `backup --tiers ${tiers.join(',')}`
 }
 
-function chooseTiers(given: string | undefined, configured: TierName[]): TierName[] {
+/** The tiers that a flag names, in the order of the cheat sheet; all that it has where the flag is not given. */
+export function chooseTiers(
+  given: string | undefined,
+  configured: TierName[],
+  flag: `--${string}` = '--tiers',
+): TierName[] {
   if (given === undefined) return configured
   const names = new Set(given.split(','))
   for (const name of names) {
     if ((configured as string[]).includes(name)) continue
     if ((tierNames as readonly string[]).includes(name)) {
       const key = name === 'warm' ? 'backup.warm.path' : 'backup.cold.bucket'
-      throw usage(`--tiers: the cheat sheet has no ${name} tier`, `Set ${key} in the configuration.`)
+      throw usage(`${flag}: the cheat sheet has no ${name} tier`, `Set ${key} in the configuration.`)
     }
     const meant = nearest(name, configured)
     throw usage(
-      `--tiers: ${JSON.stringify(name)} is no tier`,
+      `${flag}: ${JSON.stringify(name)} is no tier`,
       meant === undefined ? `There are: ${configured.join(', ')}.` : `Did you mean ${meant}?`,
     )
   }

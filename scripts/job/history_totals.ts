@@ -25,6 +25,7 @@ export const total = {
   /** Whole milliseconds: sums of them are exact, so that adding and taking away leaves nothing over. */
   took: 'daily_sync_duration_milliseconds_sum',
   integrityFailures: 'db_integrity_check_failures_total',
+  drillFailures: 'restore_drill_failures_total',
 }
 
 /** Of the daily syncs that have ended, by total, as SQL. */
@@ -74,11 +75,15 @@ function countPresent(database: Database.Database): Totals {
     .prepare("SELECT count(*) FROM checks WHERE name = 'database_integrity' AND status = 'critical'")
     .pluck()
     .get() as number
+  const drillFailures = database
+    .prepare('SELECT count(*) FROM drills WHERE failure IS NOT NULL')
+    .pluck()
+    .get() as number
   const totals: Totals = new Map(Object.keys(ofSyncs).map((name, i) => [name, sync[i] ?? 0]))
-  return totals.set(total.integrityFailures, integrityFailures)
+  return totals.set(total.integrityFailures, integrityFailures).set(total.drillFailures, drillFailures)
 }
 
-/** Does `remove` to runs and checks, and keeps what they had added to the totals. In a transaction of the caller's. */
+/** Does `remove` to runs, checks and drills, and keeps what they had added to the totals. In a transaction of the caller's. */
 export function keepingTotals(database: Database.Database, remove: () => void): void {
   const before = countPresent(database)
   remove()

@@ -16,6 +16,7 @@ export function readFamilies(database: Database.Database, { sync }: Config, now:
     ...checkFamilies(database, totals),
     ...backupFamilies(database, now),
     ...recoveryFamilies(database, now),
+    ...drillFamilies(database, totals, now),
     ...runFamilies(database, now),
     gauge('candlekeep_info', 'Which candlekeep wrote this file, and the Node it ran on; always 1.', [
       { labels: { version: manifest.version, node: process.version }, value: 1 },
@@ -216,6 +217,46 @@ function recoveryFamilies(database: Database.Database, now: number): Family[] {
       'Rows that the last recovery brought over from the damaged database.',
       ({ salvaged }) => salvaged,
     ),
+  ]
+}
+
+type DrillRow = { tier: string; at: number; took: number }
+
+function drillFamilies(database: Database.Database, totals: Totals, now: number): Family[] {
+  const successes = database
+    .prepare(
+      `SELECT tier, max(finished_at) AS at, max(0, finished_at - started_at) AS took FROM drills
+       WHERE failure IS NULL AND finished_at <= ? GROUP BY tier ORDER BY tier`,
+    )
+    .all(now) as DrillRow[]
+  // of a run, all that it restored from a tier
+  const last = database
+    .prepare(
+      `SELECT tier, min(failure IS NULL) AS well FROM drills
+       WHERE run = (SELECT run FROM drills AS newest WHERE newest.tier = drills.tier AND finished_at <= ?
+         ORDER BY finished_at DESC, id DESC LIMIT 1)
+       GROUP BY tier ORDER BY tier`,
+    )
+    .all(now) as { tier: string; well: number }[]
+  return [
+    gauge(
+      'restore_drill_last_success_timestamp_seconds',
+      'When a backup of a tier was last restored and proven by a drill, in Unix time.',
+      successes.map(({ tier, at }) => ({ labels: { tier }, value: at / 1000 })),
+    ),
+    gauge(
+      'restore_drill_duration_seconds',
+      'How long that took, from the first byte to a proven database.',
+      successes.map(({ tier, took }) => ({ labels: { tier }, value: took / 1000 })),
+    ),
+    gauge(
+      'restore_drill_last_status',
+      'What the last drill of a tier came to: 1 all well, 0 something failed.',
+      last.map(({ tier, well }) => ({ labels: { tier }, value: well })),
+    ),
+    counter(total.drillFailures, 'Restores by drills that failed.', [
+      { value: totals.get(total.drillFailures) ?? 0 },
+    ]),
   ]
 }
 
