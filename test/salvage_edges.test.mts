@@ -77,7 +77,13 @@ await t.test('what an agent relies on', { skip }, async group => {
       INSERT INTO trades VALUES (1, 1.5)`
     const files = live(test, before, 'INSERT INTO trades VALUES (2, 2.5), (3, 3.5)')
     const result = salvaged(files)
-    test.equal(table(result, 'trades').salvaged, 2)
+    test.same(
+      result.tables.map(({ salvaged: rows, refused }) => [rows, refused]),
+      [
+        [2, 0],
+        [2, 0],
+      ],
+    )
     test.same(query(files.into, 'SELECT id FROM seen'), [{ id: 1 }, { id: 2 }, { id: 3 }])
     test.same(
       query(files.into, 'SELECT type, name, sql FROM sqlite_master'),
@@ -384,6 +390,24 @@ await t.test('sealed candles', { skip }, async group => {
     test.same(wrong.slice(0, 5), [])
     test.ok(whole > 0)
     test.ok(visible > 0)
+    test.end()
+  })
+
+  await group.test('do not come over under a name that a flipped bit has made', test => {
+    const random = seededRandom(test)
+    const files = stage(test)
+    fill(files.truth, 0, 400, random)
+    copyFileSync(files.truth, files.into)
+    fill(files.truth, 400, 520, random)
+    const seals = sealsOf(files.truth, 520)
+    const last = `SELECT pageno FROM dbstat WHERE name = '${name}' AND pagetype = 'leaf' ORDER BY path DESC LIMIT 1`
+    const page = query<{ pageno: number }>(files.truth, last)[0]?.pageno ?? 0
+    copyFileSync(files.truth, files.damaged)
+    overwrite(files.damaged, [page], bytes => (bytes[bytes.indexOf('ETHUSDT')] = 'D'.charCodeAt(0)))
+    const one = table(salvaged(files, seals), name)
+    test.ok(one.refused > 0)
+    test.equal(one.salvaged, 2 * 120, 'those of the other symbols come over')
+    test.same(query(files.into, `SELECT DISTINCT symbol FROM ${name} ORDER BY 1`).length, 3)
     test.end()
   })
 
