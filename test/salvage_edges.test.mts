@@ -288,6 +288,22 @@ await t.test('what lies beside the damaged file counts', { skip }, async group =
     })
   }
 
+  await group.test('a log, where the file itself has been cut to nothing', test => {
+    const files = live(test, before, 'PRAGMA journal_mode = WAL')
+    const writer = new Database(files.truth)
+    writer.pragma('wal_autocheckpoint = 0')
+    writer.exec(`INSERT INTO trades ${series(301, 2000)} SELECT i, 'n' || i FROM n`)
+    writeFileSync(files.damaged, '')
+    execFileSync('cp', [`${files.truth}-wal`, `${files.damaged}-wal`])
+    writer.close()
+    const one = table(salvaged(files), 'trades')
+    test.match(one, { inBackup: 300, refused: 0, conflicts: 0 })
+    test.ok(one.salvaged > 1500, `${one.salvaged} of 1700 rows, which are in the log`)
+    const wrong = `ATTACH '${files.truth}' AS t; SELECT count(*) FROM (SELECT * FROM trades EXCEPT SELECT * FROM t.trades)`
+    test.equal(sqlite3(files.into, wrong), '0')
+    test.end()
+  })
+
   await group.test('of nothing comes nothing', test => {
     for (const harm of [
       (file: string) => truncateSync(file, 0),

@@ -28,6 +28,13 @@ export function layoutOf(header: Buffer): Layout | undefined {
   return { pageSize, usable, encoding }
 }
 
+/** How many pages a header says that the file has; 0 where it does not say so. */
+export function pagesBy(header: Buffer): number {
+  if (layoutOf(header) === undefined) return 0
+  // written by a program that knew of the number, if both counters are the same
+  return header.readUInt32BE(24) === header.readUInt32BE(92) ? header.readUInt32BE(28) : 0
+}
+
 const blockSize = 1 << 20
 const blocksKept = 16
 
@@ -39,14 +46,17 @@ export class PageFile {
   readonly layout: Layout
   /** Pages that are wholly there; they are numbered from 1. */
   readonly count: number
+  /** Pages that it had before anything was cut off, as far as that is known; no fewer than there are. */
+  readonly extent: number
   readonly #descriptor: number
   readonly #blocks = new Map<number, Buffer>()
 
-  /** Throws what the file system says where the file cannot be opened. */
-  constructor(file: string, layout: Layout) {
+  /** `extent`: how many pages it is known to have had. Throws what the file system says where it cannot be opened. */
+  constructor(file: string, layout: Layout, extent = 0) {
     this.layout = layout
     this.#descriptor = openSync(file, 'r')
     this.count = Math.floor(fstatSync(this.#descriptor).size / layout.pageSize)
+    this.extent = Math.max(this.count, extent)
   }
 
   /** undefined: there is no such page, or the disk cannot read it. */

@@ -23,6 +23,8 @@ export type TreePage = {
   kind: PageKind
   /** Those that can be told from the page; all of them where it is sound. */
   cells: Cell[]
+  /** How many there should be. */
+  count: number
   /** The page below that comes after all cells. */
   right: number
   /** Whether each byte of the page is accounted for, as SQLite's own check demands. */
@@ -55,6 +57,7 @@ export function readTreePage(page: Buffer, usable: number, first: boolean): Tree
   return {
     kind,
     cells,
+    count,
     right: interior ? page.readUInt32BE(start + 8) : 0,
     sound: cells.length === count && free !== undefined && content + used + free + fragments === usable,
   }

@@ -16,6 +16,8 @@ export type Piece<K> = {
   page: { number: number; bytes: Buffer } | undefined
   rows: Row<K>[]
   sound: boolean
+  /** Of a piece that is not sound, those rows that are in order, in its range and in nobody's way. */
+  orderly?: ReadonlySet<Row<K>>
   /** Whether `upTo` itself belongs to it. */
   inclusive: boolean
   /** How many pages of rows the piece can have been at most. */
@@ -52,8 +54,8 @@ export function* piecesOf<K>(file: PageFile, root: number, order: Order<K>): Gen
   const fanOut = Math.floor((file.layout.usable - 12) / 7) + 1
   const mostBelow = (depth: number) =>
     leafDepth === undefined || depth > leafDepth
-      ? file.count
-      : Math.min(fanOut ** (leafDepth - depth), file.count)
+      ? file.extent
+      : Math.min(fanOut ** (leafDepth - depth), file.extent)
   yield* below(root, undefined, undefined, 0)
 
   function* below(
@@ -78,27 +80,36 @@ export function* piecesOf<K>(file: PageFile, root: number, order: Order<K>): Gen
       ascends(rows, after, upTo, order) &&
       (rows.length > 0 || depth === 0) &&
       (leafDepth === undefined || isLeaf === (depth === leafDepth))
+    const orderly = sound ? rows : orderlyRows(rows, after, upTo, order)
     if (isLeaf) {
-      yield { after, upTo, inclusive, page: at, rows, sound, pages: 1 }
+      yield { after, upTo, inclusive, page: at, rows, sound, orderly: new Set(orderly), pages: 1 }
       return
     }
-    if (!sound) {
+    // a page of another height of the tree, or of another tree: what lies below it has no place here
+    if (!sound && (orderly.length === 0 || (leafDepth !== undefined && depth >= leafDepth))) {
       // of an index tree's inner page, the rows on it can still be told
       yield { after, upTo, inclusive, page: at, rows: inclusive ? [] : rows, sound, pages: mostBelow(depth) }
       return
     }
     path.add(number)
     let last = after
-    for (const row of rows) {
+    for (const row of orderly) {
       yield* below(row.cell.child, last, row.key, depth + 1)
       // in an index tree a row lies between the pages below
       if (!inclusive) {
         const { key } = row
-        yield { after: key, upTo: key, inclusive: true, page: at, rows: [row], sound: true, pages: 1 }
+        const one = { rows: [row], orderly: new Set([row]), pages: 1 }
+        yield { after: key, upTo: key, inclusive: true, page: at, sound, ...one }
       }
       last = row.key
     }
     yield* below(page.right, last, upTo, depth + 1)
+    const lost = page.count - orderly.length
+    // which part of the range lay below what cannot be told any more, nobody knows
+    if (!sound) {
+      const pages = lost * mostBelow(depth + 1)
+      yield { after, upTo, inclusive, page: undefined, rows: [], sound, pages }
+    }
     path.delete(number)
   }
 }
@@ -156,6 +167,47 @@ function lastKeyBelow<K>(file: PageFile, number: number, order: Order<K>, depth 
   if (bytes === undefined || page === undefined || !isOf(page, order)) return undefined
   if (page.kind !== order.leaf) return lastKeyBelow(file, page.right, order, depth + 1)
   return rowsOf(bytes, page, order).at(-1)?.key
+}
+
+/**
+ * The rows of a page that is not sound that can be believed to belong there: within its range, the longest run of them
+ * that ascends, and none whose key or whose bytes another one claims as well.
+ */
+function orderlyRows<K>(
+  rows: readonly Row<K>[],
+  after: K | undefined,
+  upTo: K | undefined,
+  order: Order<K>,
+): Row<K>[] {
+  const inRange = rows.filter((row, i) => ascends([row], after, upTo, order) && !isDisputed(rows, i, order))
+  // the ends of the best runs of each length, and what comes before each row in its run
+  const ends: Row<K>[] = []
+  const before = new Map<Row<K>, Row<K> | undefined>()
+  for (const row of inRange) {
+    let [low, high] = [0, ends.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (order.compare((ends[middle] as Row<K>).key, row.key) < 0) low = middle + 1
+      else high = middle
+    }
+    before.set(row, ends[low - 1])
+    ends[low] = row
+  }
+  const run: Row<K>[] = []
+  for (let row = ends.at(-1); row !== undefined; row = before.get(row)) run.unshift(row)
+  return run
+}
+
+function isDisputed<K>(rows: readonly Row<K>[], index: number, order: Order<K>): boolean {
+  const { key, cell } = rows[index] as Row<K>
+  return rows.some(
+    (other, i) =>
+      i !== index &&
+      (order.compare(other.key, key) === 0 ||
+        (cell.local > 0 &&
+          other.cell.at < cell.at + cell.local &&
+          cell.at < other.cell.at + other.cell.local)),
+  )
 }
 
 /** How many rows a tree of a sound file has, of whose order nothing is known. */

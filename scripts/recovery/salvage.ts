@@ -3,7 +3,7 @@ import Database from 'better-sqlite3'
 import type { SealsOfSymbol } from '../candles/inspect.ts'
 import { headOf } from '../job/database_header.ts'
 import { settle } from './graft.ts'
-import { type Layout, layoutOf, PageFile } from './readable_file.ts'
+import { type Layout, layoutOf, PageFile, pagesBy } from './readable_file.ts'
 import { byKey, unknownCollation } from './readable_key.ts'
 import { readTreePage } from './readable_page.ts'
 import { byRowid, countRows } from './readable_rows.ts'
@@ -75,7 +75,7 @@ export function salvage({ damaged, into, aside, seals }: SalvageRequest): Salvag
   if (own === undefined) throw new Error(`the backup ${into} is no database`)
   const { shapes, skipped } = lookAtBackup(into)
   const grafted = settle(damaged, into)
-  const { file, schema, how } = openDamaged(damaged, own, grafted)
+  const { file, schema, how } = openDamaged(damaged, into, own, grafted)
   try {
     if (file.count === 0) return { nothing: 'the damaged file has not one whole page' }
     const pairs = pairTables(shapes, schema, new Set(skipped), file.layout.encoding)
@@ -103,12 +103,16 @@ function lookAtBackup(into: string): { shapes: TableShape[]; skipped: string[] }
  */
 function openDamaged(
   damaged: string,
+  into: string,
   backup: Layout,
   grafted: boolean,
 ): { file: PageFile; schema: ReadSchema | undefined; how: Salvage['how'] } {
-  const own = grafted ? undefined : layoutOf(headOf(damaged, 100))
+  const header = headOf(damaged, 100)
+  const own = grafted ? undefined : layoutOf(header)
+  const extentOf = ({ pageSize }: Layout) =>
+    Math.max(pagesBy(header), Math.ceil(statSync(into).size / pageSize))
   for (const layout of own === undefined ? [backup] : [own, backup]) {
-    const file = new PageFile(damaged, layout)
+    const file = new PageFile(damaged, layout, extentOf(layout))
     const first = grafted ? undefined : file.page(1)
     const page = first && readTreePage(first, layout.usable, true)
     const schema = page?.sound === true ? readSchema(file) : undefined
@@ -116,7 +120,7 @@ function openDamaged(
       return { file, schema, how: layout === own ? 'as it is' : 'grafted' }
     file.close()
   }
-  return { file: new PageFile(damaged, backup), schema: undefined, how: 'grafted' }
+  return { file: new PageFile(damaged, backup, extentOf(backup)), schema: undefined, how: 'grafted' }
 }
 
 function compareAll(file: PageFile, into: string, layout: Layout, pairs: Pair[]): Compared[] {

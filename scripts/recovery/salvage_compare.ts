@@ -88,8 +88,8 @@ class Comparer<K> {
       additions: this.#additions,
       refused: this.#refused,
       returned: found ? returned : 0,
-      holes: found ? this.#holes.list() : [],
-      knownLost: found ? this.#holes.lost : file.count * this.#perPage,
+      holes: found ? this.#holes.list() : allOfIt(),
+      knownLost: found ? this.#holes.lost : file.extent * this.#perPage,
       whole: found && this.#holes.none,
       distrusted: this.#distrust(found),
     }
@@ -179,20 +179,45 @@ class Comparer<K> {
     return { odd, alien: isAlien(others, values, shape) }
   }
 
-  /** What a page has that is not in order counts only where the backup has the very same row. */
+  /**
+   * Of a page that is not sound, rows count that are in order and look like others of the table; but none where those
+   * that the backup has too have mostly nothing in common with it.
+   */
   #doubt(piece: Piece<K>, held: Held<K>[]): void {
-    // a tree of one page that is not what it should be may have been of any size
-    const isAll = piece.after === undefined && piece.upTo === undefined
-    this.#holes.add(piece, held.length, (isAll ? this.#damaged.file.count : piece.pages) * this.#perPage)
-    if (piece.page === undefined) return
+    const { page, rows, orderly } = piece
     const theirs = new Map(held.map(one => [keyText(one.row.key), one]))
-    for (const row of piece.rows) {
-      const verdict = this.#judge(piece.page.bytes, row, theirs.get(keyText(row.key)))
+    const judged = rows.map(row => {
+      const there = theirs.get(keyText(row.key))
+      return { row, there, verdict: page ? this.#judge(page.bytes, row, there) : 'unreadable' }
+    })
+    const differing = judged.filter(
+      ({ there, verdict }) => there !== undefined && typeof verdict === 'object',
+    )
+    const aliens = differing.filter(({ verdict }) => (verdict as { alien: boolean }).alien).length
+    const equal = judged.filter(({ verdict }) => verdict === 'equal').length
+    const believed = aliens < fewAliens || aliens <= equal + differing.length - aliens
+    let added = 0
+    for (const { row, there, verdict } of judged) {
       if (verdict === 'unreadable') continue
       this.#counts.read += 1
-      if (verdict === 'equal') this.#counts.equal += 1
-      else this.#refused.push(positionOf(piece.page.number, row.index))
+      if (verdict === 'equal') {
+        this.#counts.equal += 1
+        continue
+      }
+      const position = positionOf((page as { number: number }).number, row.index)
+      if (typeof verdict !== 'object' || !believed || orderly?.has(row) !== true || verdict.alien) {
+        this.#refused.push(position)
+      } else if (there !== undefined) this.#conflicts.push(position)
+      else {
+        this.#additions.push(position)
+        for (const one of verdict.odd) this.#odd.set(one, (this.#odd.get(one) ?? new Set()).add(position))
+        added += 1
+      }
     }
+    // a tree of one page that is not what it should be may have been of any size
+    const isAll = piece.after === undefined && piece.upTo === undefined
+    const pages = isAll ? this.#damaged.file.extent : piece.pages
+    this.#holes.add(piece, held.length + added, pages * this.#perPage)
   }
 
   /** Values of an unexpected class are right where the backup has such ones in that column, or knows nothing of it. */
@@ -208,6 +233,12 @@ class Comparer<K> {
     for (const position of wrong) this.#refused.push(position)
     this.#additions = this.#additions.filter(position => !wrong.has(position))
   }
+}
+
+function allOfIt(): Hole[] {
+  const holes = new Holes()
+  holes.add({ after: undefined, upTo: undefined }, 0, 0)
+  return holes.list()
 }
 
 /** `unreadable`, `doubtful`: the pages on which it goes on are not what they should be. */
