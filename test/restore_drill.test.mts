@@ -489,7 +489,11 @@ await t.test('A backup that cannot be given to its owner is a failure, and not d
       return { ...others, backups: changed }
     },
   }))
-  test.match(drills[0], { result: 'failed', why: /cannot be given to its owner/ })
+  test.match(drills[0], {
+    result: 'failed',
+    why: /cannot be given to its owner/,
+    hint: /as that user, or as root/,
+  })
   test.same(here.rows('SELECT id FROM backups WHERE failed_at IS NOT NULL'), [])
   test.match(await here.drill(), [{ result: 'proven' }, { result: 'proven' }], `that of ${uid} can`)
 })

@@ -166,8 +166,7 @@ async function restore(tier: Tier, manifest: Manifest, tools: DrillTools): Promi
   const file = join(scratch, `${id}.db`)
   try {
     await restoreProven(tier, manifest, file, { ...tools, identity })
-    const { uid, gid, mode } = source.owner
-    giveTo({ uid, gid, mode: Number.parseInt(mode, 8) }, file)
+    giveBack(source.owner, file)
   } finally {
     for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(file + suffix, { force: true })
   }
@@ -195,5 +194,18 @@ function troubleOf(error: unknown): { why: string; hint: string | undefined } {
   return {
     why: messageOf(error).replaceAll(/\s*\n\s*/g, ' '),
     hint: error instanceof UserError ? error.hint : undefined,
+  }
+}
+
+/** To whom the database belonged. A recovery that cannot do that leaves the agent with a file that it cannot open. */
+function giveBack({ uid, gid, mode }: Manifest['source']['owner'], file: string): void {
+  try {
+    giveTo({ uid, gid, mode: Number.parseInt(mode, 8) }, file)
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error
+    throw new UserError(error.message, {
+      hint: 'What is in it is good. Run drills and recoveries as that user, or as root.',
+      cause: error,
+    })
   }
 }
