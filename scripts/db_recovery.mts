@@ -35,7 +35,11 @@ await job(
     locks: ['candles', 'backup'],
     wishes: wishesFrom,
     recorded: ({ task }) => task === 'recover',
-    deadlineMs: ({ recovery }) => recovery.max_restore_minutes * minute + recovery.archive_wait_hours * hour,
+    deadlineMs({ recovery, sync, backup }) {
+      const minutes = recovery.max_restore_minutes + sync.timeout_minutes + backup.timeout_minutes
+      const archived = ['GLACIER', 'DEEP_ARCHIVE'].includes(backup.cold.storage_class)
+      return minutes * minute + (archived ? recovery.archive_wait_hours * hour : 0)
+    },
     alerting,
   },
   ({ id, wishes, config, clock, signal, log, history, terminal, bytes, progress, keepFigures }) => {

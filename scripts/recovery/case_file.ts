@@ -1,6 +1,6 @@
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { codeOf, UserError } from '../job/errors.ts'
+import { codeOf, messageOf, UserError } from '../job/errors.ts'
 import { replaceFile, syncFolder } from '../job/replace_file.ts'
 import { fileStamp } from '../job/time.ts'
 import type { Diagnosis } from './diagnosis.ts'
@@ -66,13 +66,15 @@ export class CaseFile {
       throw new UserError(`${dirname(path)} does not exist`, {
         hint: 'Is the disk mounted that it is on? What is put there now would be hidden by it.',
       })
-    makeFolder(quarantine)
+    writable(() => makeFolder(quarantine))
     let at = now
     while (existsSync(join(quarantine, nameAt(at)))) at += 1000
     const id = nameAt(at)
     const folder = join(quarantine, id)
-    makeFolder(folder)
-    makeFolder(join(folder, 'damaged'))
+    writable(() => {
+      makeFolder(folder)
+      makeFolder(join(folder, 'damaged'))
+    })
     const begun = new CaseFile(folder, {
       format,
       id,
@@ -127,9 +129,11 @@ export class CaseFile {
     return join(this.folder, 'not_restored.db')
   }
 
+  /** Throws a UserError where it cannot be written: what is to be done next must be known to the next run. */
   update(change: Partial<Case>): void {
     this.#found = { ...this.#found, ...change }
-    replaceFile(join(this.folder, 'recovery.json'), `${JSON.stringify(this.#found, null, 2)}\n`, 0o600)
+    const text = `${JSON.stringify(this.#found, null, 2)}\n`
+    writable(() => replaceFile(join(this.folder, 'recovery.json'), text, 0o600))
   }
 
   warn(line: string): void {
@@ -150,6 +154,18 @@ export class CaseFile {
   clear(...files: string[]): void {
     for (const file of files)
       for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(file + suffix, { force: true })
+  }
+}
+
+function writable(write: () => void): void {
+  try {
+    write()
+  } catch (error) {
+    if (codeOf(error) === '') throw error
+    throw new UserError(`the folder of the recovery cannot be written: ${messageOf(error)}`, {
+      hint: 'The disk of the database may be full or failing: df -h, dmesg. Recover again when there is room.',
+      cause: error,
+    })
   }
 }
 

@@ -11,6 +11,8 @@ export type Loss = {
   knownLost: number
   /** Tables of which nothing could be read. */
   unreadable: number
+  /** Nothing could be brought over: what was written since the backup is gone. */
+  blind: boolean
   /**
    * So old was what the database was made from, where not all that came after it was brought over; 0: it was, or nothing
    * had to be. In milliseconds.
@@ -32,6 +34,7 @@ export function lossOf({ base, salvage, started_at }: Case): Loss {
     // of a table that could not be read at all a bound would say nothing
     knownLost: sum(({ table, knownLost }) => (unreadable.has(table) ? 0 : knownLost)),
     unreadable: unreadable.size,
+    blind: base?.kind === 'backup' && salvage === null,
   }
   if (base?.kind !== 'backup') return { ...rows, rpoMs: 0 }
   // candles are fetched again

@@ -2,6 +2,7 @@ import { basename, join } from 'node:path'
 import { lookAtFile } from '../database/file_facts.ts'
 import { UserError } from '../job/errors.ts'
 import { exitStatus } from '../job/exit_status.ts'
+import { isAlive } from '../job/process.ts'
 import { second } from '../job/time.ts'
 import { command } from '../job/words.ts'
 import { build } from './build.ts'
@@ -50,9 +51,20 @@ export async function recover(tools: RecoveryTools, wishes: RecoveryWishes): Pro
 
 const rounds = 3
 
-/** Whether the damaged database was written to since it was read, as long as nothing has been moved. */
+/**
+ * Whether the damaged database was written to since it was read. Where a run was killed while it moved the log and the
+ * journal, those that are there now are new.
+ */
 function isStale(file: CaseFile, database: string): boolean {
-  return !file.hasEvidence && !isInPlace(file, database) && file.found.seen !== signatureOf(database)
+  if (isInPlace(file, database) || file.found.method === 'through') return false
+  const [before = '', ...logs] = (file.found.seen ?? '').split(' ')
+  const [now, ...newLogs] = signatureOf(database).split(' ')
+  return (
+    before !== now ||
+    (file.hasEvidence
+      ? newLogs.some(log => log !== '-' && !logs.includes(log))
+      : newLogs.join() !== logs.join())
+  )
 }
 
 async function prepare(tools: RecoveryTools, file: CaseFile, wishes: RecoveryWishes): Promise<boolean> {
@@ -137,9 +149,12 @@ function warnOfWriters({ database }: RecoveryTools, file: CaseFile, holders: rea
       )
     return
   }
+  // where it could not be linked, or was copied first, the file that they have open has no name any more
   const { processes } = holdersOf([join(file.damaged, basename(database))])
-  if (processes.length > 0)
-    file.warn(`${nameHolders(processes)} still has the old file open: restart it, or what it writes is lost`)
+  const known = new Set(processes.map(({ pid }) => pid))
+  const still = [...processes, ...holders.filter(({ pid }) => !known.has(pid) && isAlive(pid))]
+  if (still.length > 0)
+    file.warn(`${nameHolders(still)} still has the old file open: restart it, or what it writes is lost`)
 }
 
 const lookEveryMs = 250

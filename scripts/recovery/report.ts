@@ -17,9 +17,10 @@ export function reportRecovery(
   { colour, config }: { colour: ChalkInstance; config: Config },
 ): Outcome {
   const { found } = file
-  const { backup, resync, health } = aftercare
+  const { backup, resync, broken, health } = aftercare
   const loss = lossOf(found)
-  const whole = !('symbols' in resync) ? false : resync.error === null && resync.complete === resync.symbols
+  const whole =
+    'symbols' in resync && resync.error === null && resync.complete === resync.symbols && broken?.length === 0
   const well = whole && backup.id !== null && backup.troubles.length === 0
   const { rtoMs } = timesOf(found)
   const lost = describeLoss(loss)
@@ -27,7 +28,9 @@ export function reportRecovery(
     `recovered from ${nameOf(found.base)} in ${formatDuration(rtoMs)}`,
     ...(loss.salvaged > 0 ? [`${count(loss.salvaged, 'row')} salvaged`] : []),
     lost,
-    ...(well ? [] : [whole ? 'the backup at once is not complete' : 'candles still lack']),
+    ...(well
+      ? []
+      : [whole ? 'the backup at once is not complete' : 'candles still lack, or are not what was stored']),
   ].join(' · ')
   const lines = linesOf(file, aftercare, config)
   return {
@@ -65,6 +68,7 @@ export function reportRecovery(
       tables: (found.salvage?.tables ?? []).map(figuresOfTable),
       unreadable_tables: found.salvage?.unreadable ?? [],
       resync,
+      broken_seals: broken ?? null,
       backup: backup.id,
       backup_troubles: backup.troubles,
       health,
@@ -73,19 +77,20 @@ export function reportRecovery(
   }
 }
 
-function describeLoss({ knownLost, unreadable, rpoMs, conflicts, refused }: Loss): string {
+function describeLoss({ knownLost, unreadable, blind, rpoMs, conflicts, refused }: Loss): string {
   if (unreadable > 0) return `${count(unreadable, 'table')} could not be read`
   if (knownLost > 0) return `at most ${count(knownLost, 'row')} lost`
   if (rpoMs === 0) return 'nothing lost'
+  if (blind) return `up to ${formatDuration(rpoMs)} of changes lost`
   return conflicts + refused > 0 ? `${count(conflicts + refused, 'row')} set aside` : 'nothing known lost'
 }
 
 /** That a database had to be brought back is told, however well it went. */
 function conditionOfRecovery(found: Case, summary: string, details: string[]): Condition {
-  const { knownLost, refused, unreadable } = lossOf(found)
+  const { knownLost, refused, unreadable, blind, rpoMs } = lossOf(found)
   return {
     key: 'recovery',
-    severity: knownLost + refused + unreadable > 0 ? 'critical' : 'warning',
+    severity: knownLost + refused + unreadable > 0 || (blind && rpoMs > 0) ? 'critical' : 'warning',
     title: `the database was damaged (${found.diagnosis.damage}) and has been ${summary}`,
     details,
   }

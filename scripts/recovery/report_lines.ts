@@ -9,7 +9,11 @@ import type { TableSalvage } from './salvage.ts'
 import type { Aftercare } from './tasks.ts'
 
 /** What was lost and won, in lines for people; the same stand in the incident file. */
-export function linesOf(file: CaseFile, { backup, resync, health }: Aftercare, config: Config): string[] {
+export function linesOf(
+  file: CaseFile,
+  { backup, resync, broken, health }: Aftercare,
+  config: Config,
+): string[] {
   const found = file.found
   const { diagnosis, base, evidence, passed_over, warnings } = found
   const indent = ' '.repeat(10)
@@ -34,6 +38,13 @@ export function linesOf(file: CaseFile, { backup, resync, health }: Aftercare, c
     ...block('backup', [backup.id === null ? 'none was taken' : `${backup.id} at once`, ...backup.troubles]),
     ...block('candles', [
       'error' in resync && !('symbols' in resync) ? `not fetched: ${resync.error}` : describeResync(resync),
+      ...(broken === undefined
+        ? ['whether they are what was sealed cannot be told']
+        : broken.length > 0
+          ? [
+              `not what was sealed: ${some(broken.map(({ symbol, interval, month }) => `${symbol} ${interval} ${month}`))}`,
+            ]
+          : []),
     ]),
     ...block('health', [`${health.status}: ${health.summary}`]),
     ...block('time', [

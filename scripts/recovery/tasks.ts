@@ -41,6 +41,8 @@ export type RecoveryTaskTools = RecoveryTools & {
 export type Aftercare = {
   backup: { id: string | null; troubles: string[] }
   resync: Resync | { error: string }
+  /** Months of candles that are still not what was sealed; undefined: that cannot be told. */
+  broken: BrokenSeal[] | undefined
   health: HealthVerdict
 }
 
@@ -61,11 +63,9 @@ export const tasks: Record<RecoveryTask, (tools: RecoveryTaskTools) => Promise<O
   async recover(tools) {
     const { database, wishes, colour } = tools
     const offers = await offersOf(tools)
-    const unfinished = CaseFile.unfinished(database)
-    const diagnosis =
-      unfinished === undefined || unfinished.found.state === 'preparing'
-        ? await examine(tools, offers)
-        : unfinished.found.diagnosis
+    const unfinished = takeUp(CaseFile.unfinished(database))
+    const fresh = unfinished?.hasEvidence === true ? undefined : await examine(tools, offers)
+    const diagnosis = fresh ?? (unfinished as CaseFile).found.diagnosis
     if (diagnosis.verdict === 'sound' && !wishes.force) {
       unfinished?.discard()
       return reportSound(diagnosis, tools)
@@ -76,12 +76,22 @@ export const tasks: Record<RecoveryTask, (tools: RecoveryTaskTools) => Promise<O
     if (file === undefined) return await resyncOnly(tools, diagnosis)
     tools.recovered.note(file.found, file.folder)
     const aftercare = await careFor(tools)
-    file.update({ state: 'finished', finished_at: new Date(tools.now()).toISOString() })
-    tools.recovered.note(file.found, file.folder)
     const outcome = reportRecovery(file, aftercare, { colour, config: tools.config })
     writeReports(file, aftercare, { config: tools.config, outcome })
+    file.update({ state: 'finished', finished_at: new Date(tools.now()).toISOString() })
+    tools.recovered.note(file.found, file.folder)
     return outcome
   },
+}
+
+/**
+ * A recovery that was killed. Where nothing of the damaged database has been moved yet, it begins anew: somebody may
+ * have mended that, or written to it.
+ */
+function takeUp(unfinished: CaseFile | undefined): CaseFile | undefined {
+  if (unfinished?.found.state === 'replacing' && !unfinished.hasEvidence)
+    unfinished.update({ state: 'preparing' })
+  return unfinished
 }
 
 async function examine(tools: RecoveryTaskTools, offers: readonly Offer[]): Promise<Diagnosis> {
@@ -133,14 +143,20 @@ async function careFor(tools: RecoveryTaskTools): Promise<Aftercare> {
     () => tools.resync(() => brokenNow(tools)),
     error => ({ error }),
   )
+  const broken = await attempt<BrokenSeal[] | undefined>(
+    () => brokenNow(tools),
+    () => undefined,
+  )
   const health = await attempt(tools.health, why => ({ status: 'unknown', summary: why }))
-  return { backup, resync: resynced, health }
+  return { backup, resync: resynced, broken, health }
 }
 
 /** Those seals that do not match now. */
 async function brokenNow({ mender, database, seals }: RecoveryTools): Promise<BrokenSeal[]> {
-  const { findings } = await mender.ask({ task: 'seals', file: database, seals: seals() })
-  return findings.broken ?? []
+  const { findings, trouble } = await mender.ask({ task: 'seals', file: database, seals: seals() })
+  if (findings.broken !== undefined) return findings.broken
+  const why = trouble && 'damaged' in trouble ? trouble.damaged : trouble?.unknown
+  throw new UserError(`whether candles are what was sealed cannot be told: ${why ?? 'nothing was answered'}`)
 }
 
 /** Asks the person at the terminal, where `--yes` does not answer. */

@@ -107,9 +107,11 @@ export function judgeRecovered(
     }
     const fresh: Rows = new Map([...then].filter(([key]) => !before.has(key)))
     if (damaged === undefined || fresh.size === 0) continue
-    const left = [...readable(damaged, table, fresh)].filter(
-      line => !now.has(line.split("|'='|")[0] as string),
-    )
+    const kept = aside === undefined ? '' : asideOf(aside, table)
+    const left = [...readable(damaged, table, fresh)].filter(line => {
+      const [name, row] = line.split("|'='|") as [string, string]
+      return !now.has(name) && !kept.includes(row)
+    })
     if (left.length > 0)
       wrong.push(`${table}: ${left.length} rows that can be read were left behind: ${left[0]}`)
   }
