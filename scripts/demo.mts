@@ -83,6 +83,8 @@ async function demo(days: number, keep: boolean): Promise<void> {
     await run('backup')
     console.log('\n⑤ Are they good? All of them are read again, in full')
     await run('backup', ['--verify'])
+    console.log('   Would they come back? One of each tier is restored elsewhere, as every Sunday')
+    await run('restore_drill')
     console.log('\n⑥ Is it well now?')
     await run('health_check')
     console.log('\n⑦ The agent trades on; then the disk fails: some pages of its database are overwritten')
