@@ -2,6 +2,8 @@ import { cpSync, existsSync, mkdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Ended } from './support/command.ts'
+import { logDamages } from './support/damage/logs.ts'
+import { otherDamages } from './support/damage/others.ts'
 import { type Damage, damages } from './support/damages.ts'
 import { skipWithoutPackages } from './support/debian.ts'
 import { seededRandom } from './support/random.ts'
@@ -25,8 +27,9 @@ for (const build of builds) {
     const random = seededRandom(test)
     const stage = await makeStage(test, build)
     // in CI some kinds, as the seed has it
-    const order = damages.map(damage => ({ damage, at: random() })).toSorted((a, b) => a.at - b.at)
-    const chosen = soak ? damages : order.slice(0, sample).map(({ damage }) => damage)
+    const kinds = [...damages, ...logDamages, ...otherDamages].filter(({ unless }) => !unless?.(build))
+    const order = kinds.map(damage => ({ damage, at: random() })).toSorted((a, b) => a.at - b.at)
+    const chosen = soak ? kinds : order.slice(0, sample).map(({ damage }) => damage)
     test.jobs = 2
     const cases: Promise<unknown>[] = []
     for (let round = 0; round < rounds; round++)
@@ -69,10 +72,10 @@ async function recoverFrom(test: Test, stage: Stage, damage: Damage, random: () 
     test.equal(natureOf(database), nature, 'owner, mode, journal mode and page size are as before')
   }
   const itself = told === undefined || told === null || told.base.kind === 'itself'
-  const harmless = sound && before[''] !== intact['']
+  const harmless = sound && before[''] !== intact[''] && !damage.lossless
   // where neither SQLite nor the seals see anything, a flipped bit of the agent's own rows stays
   const judged = judgeRecovered(database, sound ? undefined : damaged, stage, {
-    itself: itself && !harmless,
+    itself: damage.lossless ?? (itself && !harmless),
     aside: told?.quarantine === undefined ? undefined : asideIn(told.quarantine),
   })
   test.same(

@@ -1,36 +1,41 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import type { Stage } from './recovery_stage.ts'
+import type { Build, Stage } from './recovery_stage.ts'
 
 /** What befalls a database; `random` gives numbers in [0, 1). */
 export type Damage = {
   name: string
   strike: (target: Target) => void
   /** Where it does not apply. */
-  unless?: (stage: Stage) => boolean
+  unless?: (build: Build) => boolean
+  /** Nothing at all may be lost by it. */
+  lossless?: true
 }
 
 export type Target = { database: string; stage: Stage; random: () => number }
 
 /** Changes the bytes of a file. */
-function change(file: string, edit: (bytes: Buffer) => Buffer | void): void {
+export function change(file: string, edit: (bytes: Buffer) => Buffer | void): void {
   const bytes = readFileSync(file)
   writeFileSync(file, edit(bytes) ?? bytes)
 }
 
-function below(random: () => number, most: number): number {
+/** A whole number from 0, less than `most`. */
+export function below(random: () => number, most: number): number {
   return Math.floor(random() * most)
 }
 
 /** Number of a page that is not the first, from 0. */
-function somePage(bytes: Buffer, { stage: { pageSize }, random }: Target): number {
+export function somePage(bytes: Buffer, { stage: { pageSize }, random }: Target): number {
   return 1 + below(random, Math.floor(bytes.length / pageSize) - 1)
 }
 
-function randomBytes(length: number, random: () => number): Buffer {
+/** Noise. */
+export function randomBytes(length: number, random: () => number): Buffer {
   return Buffer.from(Array.from({ length }, () => below(random, 256)))
 }
 
-function pages(count: number, edit: (page: Buffer, target: Target, whole: Buffer) => void) {
+/** Does something to some pages, each time another one. */
+export function pages(count: number, edit: (page: Buffer, target: Target, whole: Buffer) => void) {
   return (target: Target) =>
     change(target.database, bytes => {
       const { pageSize } = target.stage
@@ -41,7 +46,8 @@ function pages(count: number, edit: (page: Buffer, target: Target, whole: Buffer
     })
 }
 
-function header(length: number, fill: (length: number, target: Target) => Buffer) {
+/** Overwrites the beginning of the file. */
+export function header(length: number, fill: (length: number, target: Target) => Buffer) {
   return (target: Target) => change(target.database, bytes => void fill(length, target).copy(bytes))
 }
 

@@ -49,7 +49,7 @@ const agentSchema = `
   INSERT INTO positions VALUES ('BTCUSDT', 0.5, 60000), ('ETHUSDT', -3, 2500), ('SOLUSDT', 12, 120);`
 
 /** Rows with numbers from..to of all tables. */
-function life(from: number, to: number): string {
+export function life(from: number, to: number): string {
   const numbers = (start: number, end: number) =>
     `WITH RECURSIVE n(i) AS (SELECT ${start} UNION ALL SELECT i + 1 FROM n WHERE i < ${end})`
   return `
