@@ -46,6 +46,8 @@ export type DiagnosisFacts = {
   look: Look | Trouble | undefined
   /** How many bytes the file should have by its own header; undefined: that does not say. */
   declaredBytes: number | undefined
+  /** The journal beside it is of another time. */
+  staleJournal: boolean
   /** SQLite found a transaction that was cut off, and rolled it back in a copy. */
   hotJournal: boolean
   /** What the newest backup has; undefined: there is none. */
@@ -88,7 +90,11 @@ function wrong(damage: Damage, cure: Cure, findings: string[]): Diagnosis {
   return { verdict: 'damaged', damage, cure, findings, tables: [], indexes: [], doubtful: [] }
 }
 
-function judgeFile({ file, database }: DiagnosisFacts): Diagnosis | undefined {
+function judgeFile({ file, database, staleJournal }: DiagnosisFacts): Diagnosis | undefined {
+  if (file.kind === 'database' && staleJournal)
+    return wrong('foreign_log', 'itself', [
+      `a rollback journal of another time (${formatBytes(file.journal)}) lies beside it: whoever opens the database next would roll it back to then`,
+    ])
   if (file.kind === 'database') return judgeSideFiles(file)
   if (file.kind === 'missing') return wrong('missing', 'restore', [`${database} is not there`])
   if (file.kind === 'empty') return wrong('empty', 'restore', [`${database} has no bytes at all`])

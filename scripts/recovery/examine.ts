@@ -6,6 +6,7 @@ import type { Trouble } from '../database/worker.ts'
 import { headOf } from '../job/database_header.ts'
 import { codeOf } from '../job/errors.ts'
 import { type Diagnosis, diagnose } from './diagnosis.ts'
+import { isJournalOfAnotherTime } from './journal.ts'
 import type { Look } from './mender_protocol.ts'
 import type { RecoveryTools } from './tools.ts'
 
@@ -16,8 +17,18 @@ export async function examineDatabase(
 ): Promise<Diagnosis> {
   const { database } = tools
   const file = lookAtFile(database)
-  const { look, hotJournal } = await lookAtContents(tools, file)
-  return diagnose({ database, file, look, hotJournal, declaredBytes: declaredBytes(database), expected })
+  const staleJournal = file.kind === 'database' && file.journal > 0 && isJournalOfAnotherTime(database)
+  const nothing = { look: undefined, hotJournal: false }
+  const { look, hotJournal } = staleJournal ? nothing : await lookAtContents(tools, file)
+  return diagnose({
+    staleJournal,
+    database,
+    file,
+    look,
+    hotJournal,
+    declaredBytes: declaredBytes(database),
+    expected,
+  })
 }
 
 type Contents = { look: Look | Trouble | undefined; hotJournal: boolean }

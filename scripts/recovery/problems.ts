@@ -17,19 +17,25 @@ export function sortProblems(problems: readonly string[], structures: readonly S
   const rows = new Map<string, Set<string>>()
   for (const { table, row } of sorted)
     if (table !== undefined && row !== undefined) rows.set(table, (rows.get(table) ?? new Set()).add(row))
+  const indexes = [...new Set(sorted.flatMap(({ index }) => index ?? []))]
   const ofFreeList = sorted.some(({ kind }) => kind === 'free')
   const all = (...kinds: Sorted['kind'][]) => sorted.every(({ kind }) => kinds.includes(kind))
   return {
     tables: [...new Set(sorted.flatMap(({ kind, table }) => (kind === 'table' && table) || []))],
-    indexes: [...new Set(sorted.flatMap(({ index }) => index ?? []))],
+    indexes,
     doubtful: [...rows].map(([table, rowids]) => ({ table, rowids: [...rowids] })),
     // a page that is in the list of free ones and in use as well is told of once, in either place
-    only: all('index') ? 'indexes' : ofFreeList && all('free', 'twice') ? 'free_pages' : undefined,
+    only:
+      indexes.length > 0 && all('index', 'end')
+        ? 'indexes'
+        : ofFreeList && all('free', 'twice')
+          ? 'free_pages'
+          : undefined,
   }
 }
 
 type Sorted = {
-  kind: 'index' | 'table' | 'free' | 'twice' | 'other'
+  kind: 'index' | 'table' | 'free' | 'twice' | 'end' | 'other'
   table?: string | undefined
   index?: string
   row?: string | undefined
@@ -52,6 +58,8 @@ function sorter(structures: readonly Structure[]): (problem: string) => Sorted {
       /^(?:wrong # of entries in|non-unique entry in|row \d+ values differ from) index (?<index>.+)$/s
     const index = missing?.['index'] ?? other.exec(problem)?.groups?.['index']
     if (index !== undefined) return { kind: 'index', index, row: missing?.['row'], table: tableOf.get(index) }
+    // what was not looked at any more shows when the rest is mended
+    if (problem.startsWith('the check broke off: ')) return { kind: 'end' }
     if (/\b2nd reference to page \d+$/.test(problem)) return { kind: 'twice' }
     if (/^(?:Main )?freelist: |^Page \d+: never used$/i.test(problem)) return { kind: 'free' }
     const root = /\bTree (\d+)\b/.exec(problem)?.[1]

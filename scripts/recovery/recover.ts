@@ -55,7 +55,7 @@ const rounds = 3
  * Whether the damaged database was written to since it was read. Where a run was killed while it moved the log and the
  * journal, those that are there now are new.
  */
-function isStale(file: CaseFile, database: string): boolean {
+export function isStale(file: CaseFile, database: string): boolean {
   if (isInPlace(file, database) || file.found.method === 'through') return false
   const [before = '', ...logs] = (file.found.seen ?? '').split(' ')
   const [now, ...newLogs] = signatureOf(database).split(' ')

@@ -1,3 +1,4 @@
+import { existsSync, lstatSync, readlinkSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
 import type { ChalkInstance } from 'chalk'
 import type { BackupResult } from '../backup/run.ts'
@@ -13,7 +14,7 @@ import { type Diagnosis, DoubtfulDiagnosis } from './diagnosis.ts'
 import { examineDatabase } from './examine.ts'
 import { holdersOf } from './holders.ts'
 import type { RecoveryRecords } from './records.ts'
-import { recover } from './recover.ts'
+import { isStale, recover } from './recover.ts'
 import { reportRecovery } from './report.ts'
 import { writeReports } from './report_files.ts'
 import { reportCheck, reportPlan, reportResynced, reportSound } from './report_look.ts'
@@ -63,38 +64,53 @@ export const tasks: Record<RecoveryTask, (tools: RecoveryTaskTools) => Promise<O
   async recover(tools) {
     const { database, wishes, colour } = tools
     const offers = await offersOf(tools)
-    const unfinished = takeUp(CaseFile.unfinished(database))
-    const fresh = unfinished?.hasEvidence === true ? undefined : await examine(tools, offers)
-    const diagnosis = fresh ?? (unfinished as CaseFile).found.diagnosis
-    if (diagnosis.verdict === 'sound' && !wishes.force) {
-      unfinished?.discard()
-      return reportSound(diagnosis, tools)
-    }
+    const unfinished = CaseFile.unfinished(database)
+    const goesOn = unfinished !== undefined && isUnderWay(unfinished, database)
+    const diagnosis = goesOn ? unfinished.found.diagnosis : await examine(tools, offers)
+    // candles that lack are fetched then
+    const serves = diagnosis.verdict === 'sound' || diagnosis.damage === 'candles'
+    if (unfinished?.found.state === 'replaced' && serves) return await finish(tools, unfinished)
+    if (unfinished !== undefined && !goesOn) putAway(unfinished, tools)
+    if (diagnosis.verdict === 'sound' && !wishes.force) return reportSound(diagnosis, tools)
     await confirm(tools, diagnosis, offers)
     if (diagnosis.cure === 'resync' && !wishes.force) return await resyncOnly(tools, diagnosis)
     const file = await recover(tools, { diagnosis, offers, choice: wishes.choice, force: wishes.force })
     if (file === undefined) return await resyncOnly(tools, diagnosis)
-    tools.recovered.note(file.found, file.folder)
-    const aftercare = await careFor(tools)
-    const outcome = reportRecovery(file, aftercare, { colour, config: tools.config })
-    writeReports(file, aftercare, { config: tools.config, outcome })
-    file.update({ state: 'finished', finished_at: new Date(tools.now()).toISOString() })
-    tools.recovered.note(file.found, file.folder)
-    return outcome
+    return await finish(tools, file)
   },
 }
 
+/** What comes after the new database is in its place. */
+async function finish(tools: RecoveryTaskTools, file: CaseFile): Promise<Outcome> {
+  const { recovered, config, colour, now } = tools
+  recovered.note(file.found, file.folder)
+  const aftercare = await careFor(tools)
+  const outcome = reportRecovery(file, aftercare, { colour, config })
+  writeReports(file, aftercare, { config, outcome })
+  file.update({ state: 'finished', finished_at: new Date(now()).toISOString() })
+  recovered.note(file.found, file.folder)
+  return outcome
+}
+
+/** Whether a recovery that was killed had begun to put the new database in place, and nobody has come between. */
+function isUnderWay(file: CaseFile, database: string): boolean {
+  return file.found.state === 'replacing' && file.hasEvidence && !isStale(file, database)
+}
+
 /**
- * A recovery that was killed. Where nothing of the damaged database has been moved yet, it begins anew: somebody may
- * have mended that, or written to it.
+ * A recovery that was killed and is not gone on with: the database is another one by now, mended or written to, or
+ * damaged once more. What it had kept of the damaged one stays.
  */
-function takeUp(unfinished: CaseFile | undefined): CaseFile | undefined {
-  if (unfinished?.found.state === 'replacing' && !unfinished.hasEvidence)
-    unfinished.update({ state: 'preparing' })
-  return unfinished
+function putAway(file: CaseFile, { now, log, say }: RecoveryTaskTools): void {
+  log.info(`${file.found.id} was killed and is begun anew`)
+  if (!file.hasEvidence) return file.discard()
+  say(`⚠️  a recovery was killed; what it has kept of the damaged database is in ${file.damaged}`)
+  file.clear(file.specimen, file.restored)
+  file.update({ state: 'finished', finished_at: new Date(now()).toISOString() })
 }
 
 async function examine(tools: RecoveryTaskTools, offers: readonly Offer[]): Promise<Diagnosis> {
+  refuseDanglingLink(tools.config.paths.database)
   const [newest] = candidates(offers, {}, tools.now())
   const expected = newest && { tables: newest.manifest.database.tables.map(({ name }) => name) }
   try {
@@ -106,6 +122,15 @@ async function examine(tools: RecoveryTaskTools, offers: readonly Offer[]): Prom
       hint: `Nothing has been changed. ${command('db_recovery', '--dry-run')} says who has it open.`,
     })
   }
+}
+
+/** A link that leads nowhere leads to a disk that is not mounted: what took its place would hide the true database. */
+function refuseDanglingLink(path: string): void {
+  const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true
+  if (isLink && !existsSync(path))
+    throw new UserError(`${path} is a link to ${readlinkSync(path)}, which is not there`, {
+      hint: 'Is the disk mounted that it is on? Nothing has been changed.',
+    })
 }
 
 /** Candles are not what was stored, and all else is well: they are fetched again, and nothing is replaced. */
