@@ -231,6 +231,23 @@ await t.test('One byte that is another is found on every tier, and marked', asyn
     const { samples } = parseMetrics(readFileSync(join(workspace.folder, 'metrics/candlekeep.prom'), 'utf8'))
     test.equal(samples.get('restore_drill_failures_total'), failures)
   })
+  await group.test('and stays said while the tier cannot be looked at', async test => {
+    const alert = () => rowsOf(place, "SELECT current, title FROM alert_states WHERE key = 'drill:cold'")
+    const damaged = {
+      current: 'critical',
+      title: 'the cold tier has 1 damaged backup, as a restore drill found',
+    }
+    const mend = flip(place, 'cold')
+    expectStatus(test, await drill(), 2)
+    test.same(alert(), [damaged])
+    place.s3.setFaults([{ do: { kind: 'error', code: 'AccessDenied' } }])
+    expectStatus(test, await drill(), 2)
+    test.same(alert(), [damaged])
+    place.s3.setFaults([])
+    mend()
+    expectStatus(test, await drill(), 0)
+    test.match(alert(), [{ current: 'ok' }])
+  })
 })
 
 await t.test('A live database that is damaged or not there is said, and is no failure', async test => {

@@ -131,5 +131,7 @@ function conditionOf({ tier, drills }: Verdict, someWell: boolean): Condition[] 
     ]),
     ...(restores ? ['an earlier backup of this tier was restored and proven'] : []),
   ]
-  return [{ key, severity: bad.length > 0 || !someWell ? 'critical' : 'warning', title, details }]
+  const severity = bad.length > 0 || !someWell ? 'critical' : 'warning'
+  // what could not be restored says nothing of damage that was found before
+  return [{ key, severity, title, details, unsure: bad.length === 0 }]
 }
