@@ -93,6 +93,7 @@ const facts: DiagnosisFacts = {
   file,
   look: sound,
   declaredBytes: 8192,
+  staleJournal: false,
   hotJournal: false,
   expected: { tables: ['trade_log'] },
 }
