@@ -97,16 +97,19 @@ export async function fetchCopy(
 ): Promise<boolean> {
   const { stored, database } = manifest
   const packed = meter(context.progress(`reading ${tier.name}`, stored.bytes))
-  const plain = meter()
   const decoded = file !== undefined && (stored.encryption === null || identity !== undefined)
   const steps = [
     ...(decoded && stored.encryption === 'age' ? [await decryption(identity ?? '')] : []),
     ...(decoded && stored.compression === 'zstd' ? [createZstdDecompress()] : []),
   ]
+  // what is stored plain is digested once
+  const plain = steps.length === 0 ? packed : meter()
   const raw = await tier.read(manifest, context)
   try {
     const end = decoded ? createWriteStream(file, ownerOnly) : drain()
-    await pipeline([raw, packed, ...steps, plain, end], { signal: context.signal })
+    await pipeline([raw, packed, ...(plain === packed ? [] : [...steps, plain]), end], {
+      signal: context.signal,
+    })
   } catch (error) {
     context.signal.throwIfAborted()
     if (!isOfContent(error)) throw error

@@ -26,14 +26,15 @@ const piece = 1 << 20
 
 /**
  * Copies a database and its log or journal (unless `logs` is false) as they are; not its shared memory, which is made
- * anew. What the disk does not give is left out block by block. Nobody may write to it meanwhile.
+ * anew. What the disk does not give is left out block by block. Nobody may write to it meanwhile. It is not forced to
+ * the disk: where the machine stops, it is taken once more.
  */
 export function takeSpecimen(database: string, target: string, { logs = true } = {}): Specimen {
   let unreadableBytes = 0
   for (const suffix of ['', '-journal', '-wal']) rmSync(target + suffix, { force: true })
   for (const suffix of ['', ...(logs ? ['-journal', '-wal'] : [])]) {
     if (sizeOf(database + suffix) !== undefined)
-      unreadableBytes += copyAround(database + suffix, target + suffix)
+      unreadableBytes += copyReadable(database + suffix, target + suffix)
   }
   rmSync(`${target}-shm`, { force: true })
   return { file: target, unreadableBytes }
@@ -41,13 +42,7 @@ export function takeSpecimen(database: string, target: string, { logs = true } =
 
 /** Copies a file; how many bytes could not be read. The copy is forced to the disk. */
 export function copyAround(file: string, target: string): number {
-  let lost = 0
-  try {
-    copyFileSync(file, target, constants.COPYFILE_FICLONE)
-  } catch (error) {
-    if (codeOf(error) !== 'EIO') throw error
-    lost = copyInBlocks(file, target)
-  }
+  const lost = copyReadable(file, target)
   const descriptor = openSync(target, 'r+')
   try {
     fsyncSync(descriptor)
@@ -55,6 +50,16 @@ export function copyAround(file: string, target: string): number {
     closeSync(descriptor)
   }
   return lost
+}
+
+function copyReadable(file: string, target: string): number {
+  try {
+    copyFileSync(file, target, constants.COPYFILE_FICLONE)
+    return 0
+  } catch (error) {
+    if (codeOf(error) !== 'EIO') throw error
+    return copyInBlocks(file, target)
+  }
 }
 
 function copyInBlocks(file: string, target: string): number {
