@@ -66,6 +66,8 @@ export class CaseFile {
       throw new UserError(`${dirname(path)} does not exist`, {
         hint: 'Is the disk mounted that it is on? What is put there now would be hidden by it.',
       })
+    if (statSync(path, { throwIfNoEntry: false })?.isFile() === false)
+      throw new UserError(`${path} is no file`, { hint: 'Check paths.database; nothing has been replaced.' })
     writable(() => makeFolder(quarantine))
     let at = now
     while (existsSync(join(quarantine, nameAt(at)))) at += 1000

@@ -107,7 +107,7 @@ export const logDamages: Damage[] = [
     strike: both(hotJournal, ({ database }) => rmSync(database)),
     unless: unlessRollback,
   },
-  { name: 'a journal of an earlier time', strike: oldJournal, unless: unlessRollback },
+  { name: 'a journal of an earlier time', strike: oldJournal, unless: unlessRollback, lossless: true },
   {
     name: 'a journal of an earlier time, cut',
     strike: both(oldJournal, cut('-journal')),
