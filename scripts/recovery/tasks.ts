@@ -62,7 +62,7 @@ export const tasks: Record<RecoveryTask, (tools: RecoveryTaskTools) => Promise<O
   },
 
   async recover(tools) {
-    const { database, wishes, colour } = tools
+    const { database, wishes } = tools
     const offers = await offersOf(tools)
     const unfinished = CaseFile.unfinished(database)
     const goesOn = unfinished !== undefined && isUnderWay(unfinished, database)
