@@ -24,7 +24,7 @@ export type Damage =
  * What would help: nothing; reading candles again that are not what was sealed; mending a private copy of the database
  * itself; or a backup.
  */
-export type Cure = 'none' | 'resync' | 'itself' | 'restore'
+type Cure = 'none' | 'resync' | 'itself' | 'restore'
 
 export type Diagnosis = {
   verdict: 'sound' | 'damaged'
