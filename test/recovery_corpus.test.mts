@@ -14,7 +14,7 @@ const skip = skipWithoutPackages({ sqlite3: 'sqlite3' })
 const soak = process.env['CANDLEKEEP_SOAK'] === '1'
 /** Of each kind, in each kind of database. */
 const rounds = soak ? 4 : 1
-const sample = 7
+const sample = 6
 const builds: Build[] = [
   { journalMode: 'delete', pageSize: 1024 },
   { journalMode: 'wal', pageSize: 4096 },
