@@ -20,7 +20,7 @@ import { makeWorkspace, temporaryFolder, type Workspace } from './workspace.ts'
 
 const began = Date.parse('2026-03-14T02:00:00Z')
 /** When the recoveries of the tests run. */
-export const struckAt = began + 3 * hour
+const struckAt = began + 3 * hour
 /** It trades no more when they do. */
 export const delisted = 'GONEUSDT'
 const symbols = ['BTCUSDT', 'ETHUSDT', delisted]
