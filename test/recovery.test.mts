@@ -447,6 +447,8 @@ async function candles(group: Test, ground: Ground): Promise<void> {
       destroyPage(database)
       const ended = await recover(workspace)
       expectStatus(test, ended, 2)
+      test.match(ended.json?.['broken_seals'], [{ symbol: delisted }])
+      test.match(ended.stderr, /not what was sealed: GONEUSDT 4h 2026-/)
       test.equal(checkOf(database), 'ok')
       test.notOk(sqlite(database, `SELECT * FROM ohlcv_h4 WHERE symbol = '${delisted}';`).includes(row))
     },

@@ -1,6 +1,5 @@
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import t, { type Test } from 'tap'
 import { expectStatus } from './support/command.ts'
@@ -15,6 +14,7 @@ import {
   marksIn,
   quarantined,
   recover,
+  said,
 } from './support/recovery_ground.ts'
 import type { S3Place } from './support/s3/client.ts'
 import { type S3Double, startS3Double } from './support/s3/double.ts'
@@ -81,7 +81,7 @@ await t.test('The cold tier', { skip }, async group => {
     // two runs are ended while they wait
     for (let run = 1; run <= 2; run++) {
       const running = workspace.start('db_recovery', ['--yes', '--json'])
-      while (!running.output().includes('is archived; it is being brought back')) await delay(20)
+      await said(running, 'is archived; it is being brought back')
       test.equal(restoresOf(s3).at(0)?.status, 202)
       running.kill('SIGTERM')
       expectStatus(test, await running.ended, 130)

@@ -16,6 +16,7 @@ import {
   marksIn,
   quarantined,
   recover,
+  said,
   smashHeader,
 } from './support/recovery_ground.ts'
 
@@ -70,7 +71,7 @@ async function refusal(group: Test, ground: Ground): Promise<void> {
     destroyPage(database)
     const agent = await startAgent(test, database)
     const running = workspace.start('db_recovery', ['--yes', '--json'])
-    while (!running.output().includes('is waited for')) await delay(20)
+    await said(running, 'is waited for')
     test.match(running.output(), new RegExp(`⏳ pid ${agent.pid} \\(`))
     await agent.run("INSERT INTO marks VALUES ('while it waited')")
     await agent.close()

@@ -10,9 +10,10 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { hour } from '../../scripts/job/time.ts'
-import { type Ended, expectStatus } from './command.ts'
+import { type Ended, expectStatus, type Running } from './command.ts'
 import { ReplayClock } from './exchange/clock.ts'
 import { generatedSource } from './exchange/generated.ts'
 import { type Replay, startReplay } from './exchange/replay.ts'
@@ -112,6 +113,12 @@ export function recover(
   env: Record<string, string> = {},
 ): Promise<Ended> {
   return workspace.run('db_recovery', ['--yes', '--json', ...args], { env })
+}
+
+/** Until a command has said something, or has ended without. */
+export async function said(running: Running, text: string): Promise<void> {
+  const ended = running.ended.then(() => true)
+  while (!running.output().includes(text)) if (await Promise.race([ended, delay(20, false)])) return
 }
 
 /** Runs statements by Debian's sqlite3; what it prints, without the last line break. Throws where one fails. */
