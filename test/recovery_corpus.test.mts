@@ -69,6 +69,11 @@ async function recoverFrom(test: Test, stage: Stage, damage: Damage, random: () 
       [],
       'the evidence is kept',
     )
+    for (const suffix of ['-journal', '-wal'])
+      test.notOk(
+        suffix in before && filesOf(database)[suffix] === before[suffix],
+        `the old ${suffix} is not beside the new database`,
+      )
     test.equal(natureOf(database), nature, 'owner, mode, journal mode and page size are as before')
   }
   const itself = told === undefined || told === null || told.base.kind === 'itself'
@@ -84,6 +89,8 @@ async function recoverFrom(test: Test, stage: Stage, damage: Damage, random: () 
     `nothing is lost, and nothing is there that never was: ${saying(recovery)}`,
   )
   test.equal((await workspace.run('db_recovery', ['--check'])).status, 0, 'it is sound afterwards')
+  const health = await workspace.run('health_check', ['--full'])
+  test.match(health.stdout, /\[3\/6\] (?!❌)/, `the health check finds it whole: ${health.stdout}`)
 }
 
 function asideIn(quarantine: string): string | undefined {
