@@ -17,7 +17,10 @@ await t.test('a copy in rollback mode', async group => {
     test.teardown(() => writer.kill('SIGKILL'))
     await once(writer.stdout, 'data')
     const ways = { undisturbed: 0, underLock: 0 }
-    for (let i = 0; i < runs(40, 1000); i++) {
+    const enough = runs(40, 1000)
+    // how often the writer comes between is up to the machine
+    const seen = () => ways.undisturbed > 0 && ways.underLock > 0
+    for (let i = 0; i < enough || (!seen() && i < 25 * enough); i++) {
       const { heldMs } = await copySealed(file, copy, { patientFrom: 0 })
       ways[heldMs === 0 ? 'undisturbed' : 'underLock'] += 1
       const [found] = query(
@@ -30,7 +33,7 @@ await t.test('a copy in rollback mode', async group => {
       if (found?.['sound'] !== 'ok' || found['ledger'] !== found['balance'] || found['takenBack'] !== 0)
         test.fail(`copy ${i}: ${JSON.stringify(found)}`)
     }
-    test.ok(ways.undisturbed > 0 && ways.underLock > 0, 'both ways were gone')
+    test.ok(seen(), 'both ways were gone')
     test.comment(`copies: ${JSON.stringify(ways)}`)
   })
 

@@ -3,8 +3,13 @@ import { seed } from './properties.ts'
 
 /** Numbers in [0, 1) from the seed of this run, which is printed; `FC_SEED` brings them back. (mulberry32) */
 export function seededRandom(test: Test): () => number {
-  let state = seed
-  test.comment(`FC_SEED=${state}`)
+  test.comment(`FC_SEED=${seed}`)
+  return randomFrom(seed)
+}
+
+/** The same numbers each time, for a whole number of 32 bits. */
+export function randomFrom(start: number): () => number {
+  let state = start
   return () => {
     state = (state + 0x6d2b79f5) | 0
     let mixed = Math.imul(state ^ (state >>> 15), 1 | state)

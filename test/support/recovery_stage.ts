@@ -130,7 +130,7 @@ function quickFolder(test: Test): string {
 export function sqlite(file: string, sql: string): string {
   return execFileSync('sqlite3', ['-batch', '-bail', file], {
     input: sql,
-    encoding: 'utf8',
+    encoding: 'latin1',
     maxBuffer: 1 << 28,
     cwd: tmpdir(),
   })
