@@ -30,6 +30,8 @@ export type Diagnosis = {
   verdict: 'sound' | 'damaged'
   damage: Damage
   cure: Cure
+  /** It is a sound database that has no table of ours: nothing of it belongs to us. */
+  foreign: boolean
   /** Lines for people. */
   findings: string[]
   /** What SQLite's check is about, as far as it can be told. */
@@ -87,7 +89,16 @@ export class DoubtfulDiagnosis extends Error {
 }
 
 function wrong(damage: Damage, cure: Cure, findings: string[]): Diagnosis {
-  return { verdict: 'damaged', damage, cure, findings, tables: [], indexes: [], doubtful: [] }
+  return {
+    verdict: 'damaged',
+    damage,
+    cure,
+    foreign: false,
+    findings,
+    tables: [],
+    indexes: [],
+    doubtful: [],
+  }
 }
 
 function judgeFile({ file, database, staleJournal }: DiagnosisFacts): Diagnosis | undefined {
@@ -140,10 +151,11 @@ function judgeShape(look: Look, { expected, database }: DiagnosisFacts): Diagnos
   if (expected !== undefined && expected.tables.length > 0) {
     const lacking = expected.tables.filter(table => !tables.includes(table))
     const candles = lacking.filter(table => table.startsWith('ohlcv_'))
-    if (candles.length > 0 || lacking.length === expected.tables.length)
-      return wrong('schema', 'restore', [
-        `${database} is sound, and not the database that was backed up: it lacks ${some(lacking)}`,
-      ])
+    const foreign = lacking.length === expected.tables.length
+    if (candles.length > 0 || foreign) {
+      const line = `${database} is sound, and not the database that was backed up: it lacks ${some(lacking)}`
+      return { ...wrong('schema', 'restore', [line]), foreign }
+    }
   }
   if (tables.length > 0) return undefined
   return wrong('schema', 'restore', [`${database} has no tables`])

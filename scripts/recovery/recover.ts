@@ -78,7 +78,7 @@ async function prepare(tools: RecoveryTools, file: CaseFile, wishes: RecoveryWis
   }
   const before = lookAtFile(database)
   // who names a time wants the database as it was then
-  const salvage = config.recovery.salvage && choice.at === undefined
+  const salvage = config.recovery.salvage && choice.at === undefined && !diagnosis.foreign
   try {
     if (!(await build(tools, file, { choice, offers, file: before, salvage, force }))) return false
   } catch (error) {
