@@ -1,5 +1,6 @@
 import { chmodSync, chownSync, existsSync, linkSync, renameSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { needRoom } from '../backup/snapshot.ts'
 import { codeOf, messageOf, UserError } from '../job/errors.ts'
 import { syncFolder } from '../job/replace_file.ts'
 import type { CaseFile, Evidence } from './case_file.ts'
@@ -65,7 +66,12 @@ function moveAside(from: string, to: string): void {
 /** Keeps copies of the damaged files, where what is there is to be written over. */
 export function keepByCopy(file: CaseFile, database: string): void {
   const kept = join(file.damaged, basename(database))
-  for (const suffix of ['', '-journal', '-wal'])
+  const set = ['', '-journal', '-wal']
+  needRoom(
+    file.damaged,
+    set.reduce((sum, suffix) => sum + (sizeOf(database + suffix) ?? 0), 0),
+  )
+  for (const suffix of set)
     if (sizeOf(database + suffix) !== undefined) copyAround(database + suffix, kept + suffix)
   syncFolder(file.damaged)
 }
