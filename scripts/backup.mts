@@ -55,7 +55,7 @@ await job(
         })
       } finally {
         terminal.draw?.('')
-        snapshotter.end()
+        await snapshotter.end()
         tiers.close()
       }
     })

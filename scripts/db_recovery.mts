@@ -92,8 +92,7 @@ await job(
         })
       } finally {
         terminal.draw?.('')
-        snapshotter.end()
-        mender.end()
+        await Promise.all([snapshotter.end(), mender.end()])
         tiers.close()
       }
     })

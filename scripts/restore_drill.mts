@@ -56,7 +56,7 @@ await job(
         return reportDrills(wishes.tiers, drills, { colour: terminal.colour, elapsedMs, live })
       } finally {
         terminal.draw?.('')
-        snapshotter.end()
+        await snapshotter.end()
         tiers.close()
       }
     })

@@ -242,7 +242,7 @@ await Promise.all([
 async function ask(test: Test, request: SnapshotRequest): Promise<SnapshotAnswer> {
   const worker = startSnapshotter(test)
   const { findings } = await worker.ask(request)
-  worker.end()
+  await worker.end()
   return findings
 }
 

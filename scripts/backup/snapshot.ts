@@ -32,7 +32,7 @@ export function lazySnapshotter(signal: AbortSignal, compileCache: string): Snap
       const answer = await askOne(request)
       return answer.died && !signal.aborted ? askOne(request) : answer
     },
-    end: () => worker?.end(),
+    end: async () => worker?.end(),
   }
 }
 

@@ -14,7 +14,8 @@ export type Answered<A> = { findings: A; trouble: Trouble | undefined; died?: bo
 export type Worker<Q, A> = {
   /** One question after the other. Never throws: a worker that died is trouble of its own. */
   ask(request: Q): Promise<Answered<A>>
-  end(): void
+  /** Resolves when the process is gone: what it has open or still writes is then done with. Never throws. */
+  end(): Promise<void>
 }
 
 type WorkerOptions = {
@@ -50,7 +51,10 @@ export function startWorker<Q, A extends WorkerAnswer>(options: WorkerOptions): 
       const findings = JSON.parse(answer.value) as A
       return { findings, trouble: findings.error === undefined ? undefined : troubleOf(findings.error) }
     },
-    end: () => child.stdin.end(),
+    async end() {
+      child.stdin.end()
+      await died
+    },
   }
 }
 

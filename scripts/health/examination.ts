@@ -51,8 +51,7 @@ export function examine(request: ExaminationRequest): Promise<Examination> {
     try {
       return await examineIn(folder, request, first, second)
     } finally {
-      first.end()
-      second.end()
+      await Promise.all([first.end(), second.end()])
     }
   })
 }

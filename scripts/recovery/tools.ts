@@ -55,6 +55,6 @@ export function lazyMender(program: string, signal: AbortSignal, compileCache: s
       if (answer.died) worker = undefined
       return answer
     },
-    end: () => worker?.end(),
+    end: async () => worker?.end(),
   }
 }

@@ -129,7 +129,7 @@ export const damages: Damage[] = [
     strike: ({ database, random }) =>
       change(database, bytes => {
         const at = below(random, bytes.length)
-        bytes.fill(0, at, at + 20_000)
+        bytes.fill(0, at, Math.min(at + 20_000, bytes.length))
       }),
   },
   {
