@@ -1,6 +1,6 @@
 /**
- * Writes what is derived from cheat_sheet.schema.json, so that the schema stays the one home of what the configuration
- * looks like: its TypeScript types, and its validator as plain code (compiling the schema in every process would cost
+ * Writes what is derived from the schemas, so that they stay the one home of what the configuration and the inventory
+ * look like: TypeScript types, and validators as plain code (compiling the schema in every process would cost
  * 100 ms and 25 MB). `--check` writes nothing and fails when a file no longer matches.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -8,30 +8,37 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import standalone from 'ajv/dist/standalone/index.js'
 import { compile, type JSONSchema } from 'json-schema-to-typescript'
 
-const schemaFile = new URL('./cheat_sheet.schema.json', import.meta.url)
-const banner =
-  '// Generated from conf/cheat_sheet.schema.json by `npm run generate`: change the schema, not this file.'
-const schema = JSON.parse(readFileSync(schemaFile, 'utf8')) as JSONSchema
+/** Definitions that become a type of their own, whatever stands beside the reference. */
+const sharedTypes = new Set<string | undefined>(['#/$defs/retry', '#/$defs/vars'])
 
-const generated = {
-  'config_types.ts': await types(schema),
-  'config_validator.ts': validator(schema),
+const schemas = [
+  { schema: 'cheat_sheet.schema.json', folder: 'scripts/job', name: 'config', title: 'CheatSheet' },
+  { schema: 'inventory.schema.json', folder: 'provision', name: 'inventory', title: 'Inventory' },
+]
+
+for (const { schema, folder, name, title } of schemas) {
+  const source = JSON.parse(readFileSync(new URL(schema, import.meta.url), 'utf8')) as JSONSchema
+  const banner = `// Generated from conf/${schema} by \`npm run generate\`: change the schema, not this file.`
+  keep(`${folder}/${name}_types.ts`, await types(source, title, banner))
+  keep(`${folder}/${name}_validator.ts`, validator(source, banner))
 }
 
-for (const [name, text] of Object.entries(generated)) {
-  const file = new URL(`../scripts/job/${name}`, import.meta.url)
+function keep(path: string, text: string): void {
+  const file = new URL(`../${path}`, import.meta.url)
   if (!process.argv.includes('--check')) writeFileSync(file, text)
   else if (readFileSync(file, 'utf8') !== text) {
-    console.error(`scripts/job/${name} does not match conf/cheat_sheet.schema.json: run \`npm run generate\``)
+    console.error(`${path} is not what its schema says: run \`npm run generate\``)
     process.exitCode = 1
   }
 }
 
-async function types(source: JSONSchema): Promise<string> {
+async function types(source: JSONSchema, title: string, banner: string): Promise<string> {
   const definitions = source.$defs as Record<string, JSONSchema>
-  const retry = withDefaultsFilled(definitions.retry as JSONSchema)
-  const filled = { ...withDefaultsFilled(source), $defs: { ...definitions, retry } }
-  return compile(filled, 'CheatSheet', {
+  const filledOf = ([name, definition]: [string, JSONSchema]) =>
+    [name, withDefaultsFilled(definition)] as const
+  const $defs = Object.fromEntries(Object.entries(definitions).map(filledOf))
+  const filled = { ...withDefaultsFilled(source), $defs }
+  return compile(filled, title, {
     bannerComment: banner,
     ignoreMinAndMaxItems: true,
     style: { semi: false, singleQuote: true, printWidth: 110 },
@@ -40,8 +47,10 @@ async function types(source: JSONSchema): Promise<string> {
 
 /** What the schema looks like once its defaults are filled in: a property that has a default is always there. */
 function withDefaultsFilled(source: JSONSchema): JSONSchema {
+  const others = source.additionalProperties
+  if (typeof others === 'object') return { ...source, additionalProperties: withDefaultsFilled(others) }
   const properties = Object.entries(source.properties ?? {}).map(([name, property]) => {
-    const reference = property.$ref === '#/$defs/retry' ? { $ref: property.$ref } : property
+    const reference = sharedTypes.has(property.$ref) ? { $ref: property.$ref } : property
     return [name, withDefaultsFilled(reference)] as const
   })
   if (properties.length === 0) return source
@@ -54,7 +63,7 @@ function withDefaultsFilled(source: JSONSchema): JSONSchema {
 }
 
 /** Ajv's own code for the schema. It fills in defaults and gives every error with the value and the rule it broke. */
-function validator(source: JSONSchema): string {
+function validator(source: JSONSchema, banner: string): string {
   const ajv = new Ajv2020({
     allErrors: true,
     useDefaults: true,
