@@ -36,17 +36,31 @@ export function loadConfig(
   named: string | undefined,
   tolerate: (problem: ConfigProblem) => boolean = () => false,
 ): Config {
-  const file = resolve(named ?? (process.env.CANDLEKEEP_CONFIG || defaultFile))
-  const sheet = readJson(file)
+  const file = configFile(named)
+  const sheet = checkConfig(
+    readJson(file, 'configuration', 'Name one with --config FILE or CANDLEKEEP_CONFIG.'),
+    file,
+    tolerate,
+  )
+  return { ...withAbsolutePaths(sheet, dirname(file)), file, isDefault: file === defaultFile }
+}
+
+/** The path of the configuration that is meant. */
+export function configFile(named: string | undefined): string {
+  return resolve(named ?? (process.env.CANDLEKEEP_CONFIG || defaultFile))
+}
+
+/** The same check for a sheet that is in memory; `name` says in errors which it is. Fills in its defaults, in place. */
+export function checkConfig(
+  sheet: unknown,
+  name: string,
+  tolerate: (problem: ConfigProblem) => boolean = () => false,
+): CheatSheet {
   const problems = validate(sheet).filter(problem => !tolerate(problem))
   if (problems.length > 0) {
-    throw configError(`${file} is not valid:\n${problems.map(p => `  ${formatProblem(p)}`).join('\n')}`)
+    throw configError(`${name} is not valid:\n${problems.map(p => `  ${formatProblem(p)}`).join('\n')}`)
   }
-  return {
-    ...withAbsolutePaths(sheet as CheatSheet, dirname(file)),
-    file,
-    isDefault: file === defaultFile,
-  }
+  return sheet as CheatSheet
 }
 
 const matchesSchema = generatedValidator as unknown as ValidateFunction
@@ -57,7 +71,7 @@ function validate(sheet: unknown): ConfigProblem[] {
 }
 
 /** Relative paths are relative to the workspace, and that is relative to the file itself. */
-function withAbsolutePaths(sheet: CheatSheet, base: string): CheatSheet {
+export function withAbsolutePaths(sheet: CheatSheet, base: string): CheatSheet {
   const { paths, backup } = sheet
   const workspace = resolve(base, paths.workspace)
   const absolute = (path: string) => (isAbsolute(path) ? path : join(workspace, path))
@@ -70,6 +84,8 @@ function withAbsolutePaths(sheet: CheatSheet, base: string): CheatSheet {
       state: absolute(paths.state),
       logs: absolute(paths.logs),
       metrics: absolute(paths.metrics),
+      jobs: absolute(paths.jobs),
+      install: absolute(paths.install),
     },
     backup: {
       ...backup,
@@ -83,13 +99,14 @@ function withAbsolutePaths(sheet: CheatSheet, base: string): CheatSheet {
   }
 }
 
-function readJson(file: string): unknown {
+/** The JSON in a file; `what` it is and how another is named, for errors (UserError, exit status 78). */
+export function readJson(file: string, what: string, hint: string): unknown {
   let text: string
   try {
     text = readFileSync(file, 'utf8')
   } catch (error) {
     const why = codeOf(error) === 'ENOENT' ? 'does not exist' : `cannot be read (${codeOf(error)})`
-    throw configError(`the configuration ${file} ${why}`, 'Name one with --config FILE or CANDLEKEEP_CONFIG.')
+    throw configError(`the ${what} ${file} ${why}`, hint)
   }
   try {
     return JSON.parse(text)
