@@ -183,6 +183,7 @@ await t.test('the configuration', async group => {
         state: '/s',
         logs: 'logs',
         metrics: 'metrics',
+        jobs: '/opt/jobs',
       }
       const absolute = load(changed(put('paths', paths))).paths
       const workspace = join(folder, 'agent')
@@ -192,6 +193,8 @@ await t.test('the configuration', async group => {
         state: '/s',
         logs: `${workspace}/logs`,
         metrics: `${workspace}/metrics`,
+        jobs: '/opt/jobs',
+        install: '/opt/crypto-futures-agent',
       })
     },
   )

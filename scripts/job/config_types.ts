@@ -47,6 +47,14 @@ export interface CheatSheet {
      * Where candlekeep.prom is written: the folder that node_exporter's textfile collector reads.
      */
     metrics: string
+    /**
+     * The programs that cron calls, on hosts that provisioning has set up.
+     */
+    jobs: string
+    /**
+     * candlekeep's releases there, each with its own Node.
+     */
+    install: string
   }
   /**
    * When jobs are due, UTC.
@@ -60,6 +68,10 @@ export interface CheatSheet {
      * The daily backup to all tiers.
      */
     backup: string
+    /**
+     * A backup to the hot tier every so many minutes, where the database has changed; half of them, or half an hour, away from the daily one.
+     */
+    hot_snapshot_minutes: 15 | 30 | 60 | 120 | 180 | 240 | 360 | 480 | 720 | 1440
     /**
      * A health check every so many hours, from midnight on.
      */
@@ -314,6 +326,19 @@ export interface CheatSheet {
      * Recovery time objective: from the start of a recovery to a proven database that serves.
      */
     rto_minutes: number
+  }
+  /**
+   * How a host is set up.
+   */
+  provision: {
+    /**
+     * The system user who runs the jobs; it is made where it is not there.
+     */
+    user: string
+    /**
+     * So many of the newest releases stay on a host, to go back to.
+     */
+    keep_releases: number
   }
   /**
    * Who is told what. The secrets are in environment variables; where NAME is unset, in the file that NAME_FILE names, which only its owner may read.

@@ -7,7 +7,7 @@ import { type CommandOptions, type Ended, type Running, runCommand, startCommand
 
 /** A configuration as a person writes it: what has a default may be left out. */
 type Sheet = {
-  paths: CheatSheet['paths']
+  paths: Omit<CheatSheet['paths'], 'jobs' | 'install'> & Partial<CheatSheet['paths']>
   sync: Partial<Omit<CheatSheet['sync'], 'retry'>> & Pick<CheatSheet['sync'], 'symbols' | 'retry'>
   health?: Partial<CheatSheet['health']>
   schedule?: Partial<CheatSheet['schedule']>
