@@ -86,8 +86,6 @@ export function withAbsolutePaths(sheet: CheatSheet, base: string): CheatSheet {
       metrics: absolute(paths.metrics),
       jobs: absolute(paths.jobs),
       install: absolute(paths.install),
-      jobs: absolute(paths.jobs),
-      install: absolute(paths.install),
     },
     backup: {
       ...backup,
