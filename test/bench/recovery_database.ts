@@ -153,7 +153,12 @@ export async function startExchange() {
   const [line] = (await once(child.stdout, 'data')) as [Buffer]
   const { url } = JSON.parse(line.toString()) as { url: string }
   const set = async (at: number) => {
-    await fetch(`${url}/__replay/clock`, { method: 'POST', body: JSON.stringify({ at }) })
+    await fetch(`${url}/__replay/clock`, {
+      method: 'POST',
+      body: JSON.stringify({ at }),
+      // a connection that was kept would be closed by the other end while this process is busy
+      headers: { connection: 'close' },
+    })
   }
   return { url, set, stop: () => child.kill() }
 }
