@@ -1,4 +1,4 @@
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { UserError } from './errors.ts'
 import { exitStatus, exitStatusHelp } from './exit_status.ts'
 import { nearest } from './nearest.ts'
@@ -71,7 +71,12 @@ export function integerFlag(
   return number
 }
 
-export function helpText(script: string, summary: string, flags: Flags): string {
+export function helpText(
+  script: string,
+  summary: string,
+  flags: Flags,
+  statuses: string = exitStatusHelp,
+): string {
   const form = ([name, { value }]: [string, Flag]) => `--${name}${value === undefined ? '' : ` ${value}`}`
   const all = Object.entries<Flag>({ ...flags, ...commonFlags })
   const width = Math.max(20, ...all.map(flag => form(flag).length))
@@ -80,12 +85,12 @@ export function helpText(script: string, summary: string, flags: Flags): string 
   return [
     summary,
     '',
-    `Usage: npx zx scripts/${basename(script)} [flags]`,
+    `Usage: npx zx ${basename(dirname(script))}/${basename(script)} [flags]`,
     '',
     ...lines(flags),
     ...lines(commonFlags),
     '',
-    `Exit status: ${exitStatusHelp}`,
+    `Exit status: ${statuses}`,
     '',
   ].join('\n')
 }

@@ -87,9 +87,10 @@ export class History {
 
   /**
    * Records that a run of `job` has begun. An earlier run that still counts as running though it cannot be, since
-   * this one has its lock (`exclusive`) or its process is gone, was killed: it is recorded as such.
+   * this one has its lock (`exclusive`) or its process is gone, was killed: it is recorded as such,
+   * or as one that passed its deadline where that is why it was killed (`atDeadline`).
    */
-  begin(job: string, logFile: string | undefined, { exclusive = true } = {}): Begun {
+  begin(job: string, logFile: string | undefined, { exclusive = true, atDeadline = false } = {}): Begun {
     const now = this.#clock.now()
     const begun = { job, pid: process.pid, startedAt: now, logFile: logFile ?? null }
     this.#begun = begun
@@ -100,10 +101,11 @@ export class History {
         )
         .all(job) as { id: number; pid: number; startedAt: number }[]
       const killed = running.filter(({ pid }) => exclusive || !isAlive(pid))
-      const bury = database.prepare(
-        "UPDATE runs SET outcome = 'killed', finished_at = ?, summary = 'the process died' WHERE id = ?",
-      )
-      for (const { id } of killed) bury.run(now, id)
+      const bury = database.prepare('UPDATE runs SET outcome = ?, finished_at = ?, summary = ? WHERE id = ?')
+      const [outcome, summary] = atDeadline
+        ? ['deadline', 'killed at the deadline']
+        : ['killed', 'the process died']
+      for (const { id } of killed) bury.run(outcome, now, summary, id)
       const { lastInsertRowid } = database
         .prepare(
           `INSERT INTO runs (job, pid, started_at, outcome, log_file)

@@ -1,4 +1,6 @@
 import './node_version.ts'
+import { existsSync, rmSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import type { Alerting, AlertingContext, Condition } from './alerting.ts'
 import { type Clock, clockFor } from './clock.ts'
 import { type Config, loadConfig } from './config.ts'
@@ -111,7 +113,12 @@ async function runInFrame<F extends Flags, W>(
   const alerting = recorded ? definition.alerting : undefined
   const context = { config, history, clock, log }
   const exclusive = lock !== undefined
-  const begun = recorded ? history.begin(definition.name, log.file, { exclusive }) : nothingBegun
+  const begun = recorded
+    ? history.begin(definition.name, log.file, {
+        exclusive,
+        atDeadline: wasKilledAtDeadline(definition.script, config.paths.state),
+      })
+    : nothingBegun
   const started = clock.now()
   alerting?.observe(conditionsOfKilled(definition.name, begun), context)
 
@@ -188,6 +195,14 @@ function timesOf(started: number, clock: Clock): object {
 }
 
 const nothingBegun: Begun = { id: 0, killed: [] }
+
+/** Whether the wrapper that cron runs had to kill the last run of this script: it leaves a file that says so, once. */
+function wasKilledAtDeadline(script: string, state: string): boolean {
+  const note = join(state, 'killed_at_deadline', basename(script, '.mts'))
+  const isThere = existsSync(note)
+  if (isThere) rmSync(note, { force: true })
+  return isThere
+}
 
 /** What people have to be told of runs that died without a word. */
 function conditionsOfKilled(name: string, { killed }: Begun): Condition[] {

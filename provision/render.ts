@@ -1,0 +1,37 @@
+import { join } from 'node:path'
+import { Liquid } from 'liquidjs'
+import { UserError } from '../scripts/job/errors.ts'
+import { quote, quoteForCron, quoteForLogrotate } from './quote.ts'
+
+const engine = new Liquid({
+  root: join(import.meta.dirname, '../templates'),
+  cache: true,
+  strictVariables: true,
+  strictFilters: true,
+  ownPropertyOnly: true,
+  greedy: false,
+  outputEscape: written,
+})
+engine.registerFilter('sh', quote)
+engine.registerFilter('cron', quoteForCron)
+engine.registerFilter('logrotate', quoteForLogrotate)
+
+/**
+ * The text that the file `templates/TEMPLATE` becomes with these values. A name or a filter that is not defined, and a
+ * value that is neither text nor a number, is an error.
+ */
+export function render(template: string, values: Record<string, unknown>): string {
+  try {
+    return engine.renderFileSync(template, values) as string
+  } catch (error) {
+    // what a filter refuses is for people; the rest is a mistake in a template
+    const cause = error instanceof Error && 'originalError' in error ? error.originalError : undefined
+    throw cause instanceof UserError ? cause : error
+  }
+}
+
+/** What a template writes, as it stands. */
+function written(value: unknown): string {
+  if (typeof value === 'string' || Number.isSafeInteger(value)) return String(value)
+  throw new UserError(`a template would write ${value === null ? 'null' : `a value of type ${typeof value}`}`)
+}

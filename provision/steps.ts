@@ -1,0 +1,160 @@
+import { dirname, join } from 'node:path'
+import type { Change } from './change.ts'
+import { type HostManifest, originalOf, renderHostManifest } from './manifest.ts'
+import { quote } from './quote.ts'
+import type { FirstCommand } from './resource.ts'
+import type { Site } from './site.ts'
+
+/** Something for a host to do: text for sh, and what it reads from standard input. */
+export type Step = { script: string; input?: string; seconds?: number }
+
+/** Waited for: another apt on the host, such as unattended-upgrades. */
+const aptLockSeconds = 300
+
+/**
+ * Writes the record of what is put on a host, and keeps a copy of the files that ours take the place of. The first of all
+ * changes. `copies` are paths of such files.
+ */
+export function recordStep({ install }: Site, manifest: HostManifest, copies: string[]): Step {
+  const originals = join(install, 'originals')
+  const file = join(install, 'manifest.json')
+  const keep = copies.map(path => {
+    const copy = join(originals, originalOf(path))
+    return `[ -e ${quote(copy)} ] || { cp -a -- ${quote(path)} ${quote(`${copy}.new`)} && mv -T -- ${quote(`${copy}.new`)} ${quote(copy)}; }`
+  })
+  return {
+    script: lines(
+      'set -e',
+      `mkdir -p -m 0755 -- ${quote(install)}`,
+      ...(copies.length === 0 ? [] : [`mkdir -p -m 0700 -- ${quote(originals)}`, ...keep]),
+      ...writeInput(file, '0644'),
+    ),
+    input: renderHostManifest(manifest),
+  }
+}
+
+/** Those changes that are a step by themselves; layers and releases are `release_steps.ts`. */
+export function stepOf(
+  change: Exclude<Change, { kind: 'layer' | 'release' | 'activate' | 'first_run' }>,
+  site: Site,
+  asRoot: boolean,
+): Step {
+  switch (change.kind) {
+    case 'packages':
+      return installPackages(change.names)
+    case 'user':
+      return {
+        script: `useradd --system --user-group --no-create-home --home-dir ${quote(change.home)} --shell /usr/sbin/nologin -- ${quote(change.name)}`,
+      }
+    case 'directory': {
+      const { path, mode } = change.to
+      const there = change.from !== undefined && change.from.type !== 'directory'
+      const refuse = there
+        ? [`echo ${quote(`${path} is a ${change.from?.type}, not a folder`)}`, 'exit 1']
+        : []
+      return {
+        script: lines(
+          'set -e',
+          ...refuse,
+          `mkdir -p -- ${quote(path)}`,
+          ...owner(change.to, asRoot),
+          `chmod ${mode} -- ${quote(path)}`,
+        ),
+      }
+    }
+    case 'file':
+      return putFile(change, asRoot)
+    case 'remove':
+      return { script: removeScript(site, change.entry) }
+  }
+}
+
+/** Takes away what was put at a path, or brings back what stood there before. A folder that is not empty stays. */
+export function removeScript(
+  { install }: Site,
+  { path, kind, before }: HostManifest['entries'][number],
+): string {
+  const original = join(install, 'originals', originalOf(path))
+  const target = quote(path)
+  if (kind === 'directory') {
+    if (before === null) return `[ -L ${target} ] || rmdir -- ${target} 2>/dev/null || true`
+    return `if [ -d ${target} ]; then chown ${quote(`${before.owner}:${before.group}`)} -- ${target}; chmod ${before.mode} -- ${target}; fi`
+  }
+  const remove = `rm -f -- ${target} ${quote(temporaryOf(path))}`
+  return before === null
+    ? remove
+    : `${remove}; if [ -e ${quote(original)} ]; then cp -a -- ${quote(original)} ${target}; fi`
+}
+
+function installPackages(names: string[]): Step {
+  const apt = `apt-get -q -y -o DPkg::Lock::Timeout=${aptLockSeconds} -o Acquire::Retries=3`
+  return {
+    script: lines(
+      'export DEBIAN_FRONTEND=noninteractive',
+      // the services of a package must not hold on to what is read from here
+      'log=$(mktemp) || exit 1',
+      `{ ${apt} update && ${apt} install --no-install-recommends -- ${names.map(name => quote(name)).join(' ')}; } </dev/null >"$log" 2>&1`,
+      'status=$?',
+      'tail -n 15 "$log"; rm -f "$log"',
+      'exit $status',
+    ),
+    seconds: 900 + aptLockSeconds,
+  }
+}
+
+function putFile({ to, content }: Extract<Change, { kind: 'file' }>, asRoot: boolean): Step {
+  const { path, mode, validate } = to
+  if (!content) return { script: lines('set -e', ...owner(to, asRoot), `chmod ${mode} -- ${quote(path)}`) }
+  const checks = validate === undefined ? [] : [`sh -c ${quote(validate)} sh ${quote(temporaryOf(path))}`]
+  return {
+    script: lines(
+      'set -e',
+      `mkdir -p -- ${quote(dirname(path))}`,
+      ...writeInput(path, mode, owner({ ...to, path: temporaryOf(path) }, asRoot), checks),
+    ),
+    input: to.content,
+  }
+}
+
+/** Standard input to a file: beside it, checked, and renamed. Nobody sees a half of it, and nobody else reads it first. */
+function writeInput(path: string, mode: string, owner: string[] = [], checks: string[] = []): string[] {
+  const temporary = quote(temporaryOf(path))
+  return [
+    `trap 'status=$?; rm -f -- "$t"; exit $status' EXIT`,
+    `t=${temporary}`,
+    `[ ! -d ${quote(path)} ] || { echo ${quote(`${path} is a folder`)}; exit 1; }`,
+    'umask 077',
+    `cat >"$t"`,
+    ...owner,
+    `chmod ${mode} -- "$t"`,
+    ...checks,
+    `sync -- "$t"`,
+    `mv -T -- "$t" ${quote(path)}`,
+  ]
+}
+
+/** Neither cron nor logrotate reads a file of such a name, should one be left over. */
+function temporaryOf(path: string): string {
+  return `${path}.dpkg-new`
+}
+
+function owner(
+  { path, owner, group }: { path: string; owner: string; group: string },
+  asRoot: boolean,
+): string[] {
+  return asRoot ? [`chown ${quote(`${owner}:${group}`)} -- ${quote(path)}`] : []
+}
+
+/** A command of the first run; its status stands in what it prints last. */
+export function firstStep({ program, args, seconds }: FirstCommand): Step {
+  return { script: [program, ...args].map(word => quote(word)).join(' '), seconds }
+}
+
+/** That the first run has been, so that it is not run again. */
+export function firstRunDone({ install }: Site): Step {
+  return { script: lines('set -e', ...writeInput(join(install, 'first_run'), '0644')), input: 'done\n' }
+}
+
+export function lines(...all: string[]): string {
+  return all.join('\n')
+}

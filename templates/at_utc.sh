@@ -1,0 +1,37 @@
+#!/bin/sh
+# {{ managed }}
+#
+#     at_utc.sh PERIOD OFFSET RETRIES JOB
+#
+# Runs JOB.sh where it is due: every PERIOD seconds, OFFSET seconds after a multiple of that, by UTC. What was due while
+# the host was down is made up for at the next call. A run that failed is tried again an hour later, RETRIES times at the
+# most; one that found the job at work already (75) is tried at the next call.
+set -u
+period=$1 offset=$2 retries=$3 job=$4
+stamps={{ state | sh }}/schedule
+
+now=$(date +%s)
+due=$(((now - offset) / period * period + offset))
+
+# what was handled last, how it ended, how often it was tried, and when it ended
+handled=0 status=0 tries=0 ended=0
+mkdir -p "$stamps" || exit 1
+if [ -r "$stamps/$job" ]; then
+  read -r handled status tries ended <"$stamps/$job" || handled=0
+fi
+case "$handled$status$tries$ended" in '' | *[!0-9]*) handled=0 status=0 tries=0 ended=0 ;; esac
+# a clock that was ahead says nothing of what is due now
+if [ "$handled" -gt "$now" ] || [ "$ended" -gt "$now" ]; then handled=0 status=0 tries=0 ended=0; fi
+
+if [ "$handled" -ge "$due" ]; then
+  [ "$status" != 0 ] && [ "$tries" -le "$retries" ] && [ $((now - ended)) -ge 3600 ] || exit 0
+else
+  tries=0
+fi
+
+{{ jobs | sh }}/"$job".sh
+status=$?
+[ "$status" != 75 ] || exit 75
+printf '%s %s %s %s\n' "$due" "$status" $((tries + 1)) "$(date +%s)" >"$stamps/.$job.new"
+mv -f "$stamps/.$job.new" "$stamps/$job"
+exit "$status"
