@@ -45,7 +45,11 @@ export async function carryOut(change: Change, hands: Hands): Promise<void> {
       }
       return expectDone(await run(firstRunDone(site), hands), change)
     }
-    default:
+    case 'packages':
+    case 'user':
+    case 'directory':
+    case 'file':
+    case 'remove':
       return expectDone(await run(stepOf(change, site, asRoot), hands), change)
   }
 }

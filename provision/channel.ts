@@ -9,7 +9,7 @@ import type { Address } from './address.ts'
 import { asRoot, hostLoop } from './host_loop.ts'
 import { quote } from './quote.ts'
 import { Replies } from './replies.ts'
-import { troubleOfConnection, Unreachable } from './ssh_errors.ts'
+import { troubleOfConnection } from './ssh_errors.ts'
 
 /** Something for a host to do. */
 export type Request = {
@@ -188,5 +188,3 @@ function lockedBy(holder: string): UserError {
 }
 
 const nowText = () => `${new Date().toISOString().slice(0, 19).replace('T', ' ')} UTC`
-
-export { Unreachable }

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import pMap from 'p-map'
 import { configFile, readJson } from '../scripts/job/config.ts'
 import type { CheatSheet } from '../scripts/job/config_types.ts'
-import { messageOf, UserError } from '../scripts/job/errors.ts'
+import { UserError } from '../scripts/job/errors.ts'
 import { exitStatus } from '../scripts/job/exit_status.ts'
 import {
   commonFlags,
@@ -148,7 +148,7 @@ function retryCommand(
   const args = scriptArguments()
   const known = flags.host === undefined && !flags.local
   const rest = known
-    ? args.filter((argument, i) => !/^--limit/.test(argument) && args[i - 1] !== '--limit')
+    ? args.filter((argument, i) => !argument.startsWith('--limit') && args[i - 1] !== '--limit')
     : args
   const limit = known ? ['--limit', again.map(({ host }) => host).join(',')] : []
   const words = ['npx', 'zx', `provision/${script.split('/').pop()}`, ...rest, ...limit]
@@ -159,10 +159,13 @@ function retryCommand(
 
 const defaultInventory = join(import.meta.dirname, '../conf/inventory.json')
 
+function usage(message: string, hint: string): UserError {
+  return new UserError(message, { hint, status: exitStatus.usage })
+}
+
 /** The hosts that the flags mean, each with the cheat sheet that it is to have. */
 function hostsOf(flags: FlagValues<typeof hostFlags & typeof commonFlags>): Host[] {
   const { host, local, root, limit } = flags
-  const usage = (message: string, hint: string) => new UserError(message, { hint, status: exitStatus.usage })
   if (root !== undefined && !local)
     throw usage('--root goes with --local', 'On other hosts everything has its place.')
   if (local && host !== undefined)

@@ -48,9 +48,12 @@ export type Question = {
   mounts: string[]
 }
 
+function list(values: string[]): string {
+  return values.map(value => quote(value)).join(' ')
+}
+
 /** sh text that prints what `readFacts` reads. It changes nothing, and ends with 0 whatever there is. */
 export function factsScript({ site, paths, files, packages, mounts }: Question): string {
-  const list = (values: string[]) => values.map(value => quote(value)).join(' ')
   const install = quote(site.install)
   const quiet = '2>/dev/null'
   return [

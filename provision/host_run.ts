@@ -67,7 +67,7 @@ export async function installHost(
     }
     if (!wishes.check && changes.length > 0) await record(plan, hands)
     for (const task of plan.planned) await doTask(task, wishes.check, hands, result)
-    if (!wishes.check) await forget(plan, hands)
+    if (!wishes.check) await forgetRemoved(plan, hands)
     if (wishes.check && result.changed > 0) result.status = 'pending'
     if (!wishes.firstRun && !plan.facts.hasRun) result.skipped++
   })
@@ -253,7 +253,7 @@ async function record({ tasks, facts, manifest }: Plan, hands: Hands): Promise<v
 }
 
 /** After everything: what was taken away is forgotten. */
-async function forget({ tasks, facts, manifest, planned }: Plan, hands: Hands): Promise<void> {
+async function forgetRemoved({ tasks, facts, manifest, planned }: Plan, hands: Hands): Promise<void> {
   const removed = new Set(
     planned.flatMap(({ changes }) =>
       changes.flatMap(change => (change.kind === 'remove' ? [change.entry.path] : [])),

@@ -10,7 +10,7 @@ import type { Inventory } from './inventory_types.ts'
 import { validate as generatedValidator } from './inventory_validator.ts'
 
 /** A host of the inventory. */
-export type InventoryHost = {
+type InventoryHost = {
   name: string
   address: Address
   /** Parts of a cheat sheet, each over the ones before: the inventory's, the groups', its own. */

@@ -3,7 +3,7 @@ import type { Facts } from './facts.ts'
 import { ancestorsOf, type Resource } from './resource.ts'
 
 /** What stood at a path before we came; null: nothing. */
-export type Before = { type: string; mode: string; owner: string; group: string } | null
+type Before = { type: string; mode: string; owner: string; group: string } | null
 
 export type Entry = { path: string; kind: 'file' | 'directory'; data?: true; before: Before }
 
@@ -18,7 +18,7 @@ export type HostManifest = {
   user: string | null
 }
 
-export const nothingPut: HostManifest = { version: 1, entries: [], packages: [], user: null }
+const nothingPut: HostManifest = { version: 1, entries: [], packages: [], user: null }
 
 /** Reads the record of a host; what cannot be read counts as none, and is said by the caller. */
 export function readHostManifest(text: string): HostManifest | undefined {

@@ -64,9 +64,9 @@ async function historyOf(
   const script = `[ -e ${file} ] || exit 3
 if [ "$(id -u)" = 0 ]; then exec runuser -u ${quote(site.user)} -- ${query}; fi
 exec ${query}`
-  const { status, output } = await channel.ask({ script, signal })
-  if (status !== 0) return { jobs: undefined, health: undefined }
-  const rows = output.split('\n').map(line => line.split('|'))
+  const reply = await channel.ask({ script, signal })
+  if (reply.status !== 0) return { jobs: undefined, health: undefined }
+  const rows = reply.output.split('\n').map(line => line.split('|'))
   const of = (kind: string) => rows.filter(row => row[0] === kind) as [string, string, string, string][]
   return {
     jobs: of('run').map(([, job, outcome, at]) => ({ job, outcome, at: Number(at) })),

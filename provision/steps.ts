@@ -57,7 +57,7 @@ export function stepOf(
           'set -e',
           ...refuse,
           `mkdir -p -- ${quote(path)}`,
-          ...owner(change.to, asRoot),
+          ...ownerLines(change.to, asRoot),
           `chmod ${mode} -- ${quote(path)}`,
         ),
       }
@@ -104,20 +104,21 @@ function installPackages(names: string[]): Step {
 
 function putFile({ to, content }: Extract<Change, { kind: 'file' }>, asRoot: boolean): Step {
   const { path, mode, validate } = to
-  if (!content) return { script: lines('set -e', ...owner(to, asRoot), `chmod ${mode} -- ${quote(path)}`) }
+  if (!content)
+    return { script: lines('set -e', ...ownerLines(to, asRoot), `chmod ${mode} -- ${quote(path)}`) }
   const checks = validate === undefined ? [] : [`sh -c ${quote(validate)} sh ${quote(temporaryOf(path))}`]
   return {
     script: lines(
       'set -e',
       `mkdir -p -- ${quote(dirname(path))}`,
-      ...writeInput(path, mode, owner({ ...to, path: temporaryOf(path) }, asRoot), checks),
+      ...writeInput(path, mode, ownerLines({ ...to, path: temporaryOf(path) }, asRoot), checks),
     ),
     input: to.content,
   }
 }
 
 /** Standard input to a file: beside it, checked, and renamed. Nobody sees a half of it, and nobody else reads it first. */
-function writeInput(path: string, mode: string, owner: string[] = [], checks: string[] = []): string[] {
+function writeInput(path: string, mode: string, ownership: string[] = [], checks: string[] = []): string[] {
   const temporary = quote(temporaryOf(path))
   return [
     `trap 'status=$?; rm -f -- "$t"; exit $status' EXIT`,
@@ -125,7 +126,7 @@ function writeInput(path: string, mode: string, owner: string[] = [], checks: st
     `[ ! -d ${quote(path)} ] || { echo ${quote(`${path} is a folder`)}; exit 1; }`,
     'umask 077',
     `cat >"$t"`,
-    ...owner,
+    ...ownership,
     `chmod ${mode} -- "$t"`,
     ...checks,
     `sync -- "$t"`,
@@ -138,7 +139,7 @@ function temporaryOf(path: string): string {
   return `${path}.dpkg-new`
 }
 
-function owner(
+function ownerLines(
   { path, owner, group }: { path: string; owner: string; group: string },
   asRoot: boolean,
 ): string[] {

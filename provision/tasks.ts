@@ -73,7 +73,8 @@ export function firstRunOf({ jobs, sheet }: Site): Task {
   }
 }
 
-export const packages = ['cron', 'logrotate', 'sqlite3']
+/** Node needs the last one, which no package of a bare system does. */
+export const packages = ['cron', 'logrotate', 'sqlite3', 'libatomic1']
 
 type Wanted = Pick<Directory, 'path' | 'mode' | 'data' | 'keep'> & { by: 'root' | 'user' }
 

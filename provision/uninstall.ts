@@ -18,7 +18,7 @@ export type UninstallWishes = {
 }
 
 /** A part of the way back: what it takes away, and how. */
-export type Removal = { task: string; what: string[]; step: Step }
+type Removal = { task: string; what: string[]; step: Step }
 
 /** For how long a job that runs is waited for. */
 const jobSeconds = 120
@@ -84,7 +84,7 @@ async function recordOf(
  * What is done to leave a host, in this order: no job starts any more, those that run have ended, then what was put there
  * goes. The record goes last, so that a run that is killed can be run again. Pure.
  */
-export function removalsFor(site: Site, manifest: HostManifest, purge: boolean): Removal[] {
+function removalsFor(site: Site, manifest: HostManifest, purge: boolean): Removal[] {
   const { install, cron } = site
   const deepestFirst = manifest.entries.toReversed()
   const isOurs = ({ path, data }: Entry) => data !== true && path !== install

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { messageOf, UserError } from '../../scripts/job/errors.ts'
@@ -73,7 +73,7 @@ async function make(
       cause: error,
     })
   } finally {
-    rmSync(target, { force: true })
+    if (existsSync(target)) rmSync(target)
   }
 }
 
