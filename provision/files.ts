@@ -42,7 +42,7 @@ export function filesOf(site: Site): HostFile[] {
     { path: join(jobs, 'candlekeep.sh'), content: render('candlekeep.sh', values), ...program },
     {
       path: logrotate,
-      content: render('logrotate', { ...values, names: scheduled.map(({ name }) => name) }),
+      content: render('logrotate', { ...values, names: [...scheduled.map(({ name }) => name), 'cron'] }),
       mode: '0644',
       owner: 'root',
       // it reads no file that is not root's, which one below a folder of the user's need not be
@@ -68,7 +68,8 @@ function wrapperOf(job: ScheduledJob, values: ReturnType<typeof valuesOf>): stri
     title,
     command,
     arguments: job.arguments,
-    limit: job.timeoutMinutes * 60 + margin,
+    limit: Math.ceil(job.timeoutMinutes * 60) + margin,
+    grace: margin,
   })
 }
 

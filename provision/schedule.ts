@@ -28,7 +28,7 @@ export function jobsOf({ schedule, sync, backup, health }: CheatSheet): Schedule
   const snapshots = schedule.hot_snapshot_minutes * minute
   const dailyBackup = secondsOf(schedule.backup)
   // away from the daily backup, which has a copy of the same moment
-  const beside = Math.min(snapshots / 2, 30 * minute)
+  const beside = Math.min(Math.floor(snapshots / 2 / minute) * minute, 30 * minute)
   return [
     {
       name: 'daily_sync',

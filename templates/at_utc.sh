@@ -9,17 +9,26 @@
 set -u
 period=$1 offset=$2 retries=$3 job=$4
 stamps={{ state | sh }}/schedule
+logs={{ logs | sh }}
+
+mkdir -p "$stamps" "$logs" || exit 1
+# cron would mail it to nobody
+exec 2>>"$logs/cron.log"
+# held for as long as the job runs: the ticks meanwhile have nothing to do
+exec 8>>"$stamps/.$job.lock"
+flock -n 8 || exit 75
 
 now=$(date +%s)
 due=$(((now - offset) / period * period + offset))
 
 # what was handled last, how it ended, how often it was tried, and when it ended
 handled=0 status=0 tries=0 ended=0
-mkdir -p "$stamps" || exit 1
 if [ -r "$stamps/$job" ]; then
   read -r handled status tries ended <"$stamps/$job" || handled=0
 fi
-case "$handled$status$tries$ended" in '' | *[!0-9]*) handled=0 status=0 tries=0 ended=0 ;; esac
+for number in "$handled" "$status" "$tries" "$ended"; do
+  case $number in '' | *[!0-9]*) handled=0 status=0 tries=0 ended=0 ;; esac
+done
 # a clock that was ahead says nothing of what is due now
 if [ "$handled" -gt "$now" ] || [ "$ended" -gt "$now" ]; then handled=0 status=0 tries=0 ended=0; fi
 
@@ -32,6 +41,6 @@ fi
 {{ jobs | sh }}/"$job".sh
 status=$?
 [ "$status" != 75 ] || exit 75
-printf '%s %s %s %s\n' "$due" "$status" $((tries + 1)) "$(date +%s)" >"$stamps/.$job.new"
-mv -f "$stamps/.$job.new" "$stamps/$job"
+printf '%s %s %s %s\n' "$due" "$status" $((tries + 1)) "$(date +%s)" >"$stamps/.$job.new" &&
+  mv -f "$stamps/.$job.new" "$stamps/$job"
 exit "$status"

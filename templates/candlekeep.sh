@@ -23,4 +23,6 @@ if [ "$(id -u)" = 0 ]; then exec runuser -u {{ user | sh }} -- "$0" "$command" "
 {% endif -%}
 state={{ state | sh }}
 {{ environment }}
+# where this user may not be, Node cannot start
+[ -x . ] || cd /
 exec {{ install | sh }}/current/node/bin/node "$scripts/$command.mts" "$@"

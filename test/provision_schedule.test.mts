@@ -1,6 +1,8 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import * as fc from 'fast-check'
 import t from 'tap'
 import sheet from '../conf/S2_1_CHEAT_SHEET.json' with { type: 'json' }
@@ -58,7 +60,10 @@ await t.test(
     }
     program(join(bin, 'date'), '#!/bin/sh\necho "$NOW"\n')
     program(join(jobs, 'x.sh'), `#!/bin/sh\necho ran >>${folder}/ran\nexit "$STATUS"\n`)
-    program(join(folder, 'at_utc.sh'), render('at_utc.sh', { managed: 'test', state, jobs }))
+    program(
+      join(folder, 'at_utc.sh'),
+      render('at_utc.sh', { managed: 'test', state, jobs, logs: join(folder, 'logs') }),
+    )
     const tick = fc.record({
       // mostly a quarter of an hour, sometimes a night, sometimes a clock that goes back
       by: fc.oneof({ weight: 6, arbitrary: fc.constant(900) }, fc.integer({ min: -90_000, max: 200_000 })),
@@ -74,13 +79,14 @@ await t.test(
           let model = { due: 0, status: 0, tries: 0, ended: 0 }
           for (const { by, status } of ticks) {
             now += by
-            if (model.due > now || model.ended > now) model = { due: 0, status: 0, tries: 0, ended: 0 }
+            const ahead = model.due > now || model.ended > now
+            const seen = ahead ? { due: 0, status: 0, tries: 0, ended: 0 } : model
             const due = now - ((((now - offset) % period) + period) % period)
-            const isNew = due > model.due
-            const again = model.status !== 0 && model.tries <= retries && now - model.ended >= 3600
+            const isNew = due > seen.due
+            const again = seen.status !== 0 && seen.tries <= retries && now - seen.ended >= 3600
             const runsNow = isNew || again
             if (runsNow && status !== 75) {
-              model = { due, status, tries: isNew ? 1 : model.tries + 1, ended: now }
+              model = { due, status, tries: isNew ? 1 : seen.tries + 1, ended: now }
             }
             rmSync(join(folder, 'ran'), { force: true })
             const env = { PATH: `${bin}${delimiter}/usr/bin:/bin`, NOW: String(now), STATUS: String(status) }
@@ -88,6 +94,7 @@ await t.test(
             const ended = spawnSync('sh', args, { env, encoding: 'utf8' })
             if (existsSync(join(folder, 'ran')) !== runsNow || ended.stderr !== '') return false
             if (runsNow && ended.status !== status) return false
+            if (readFileSync(join(folder, 'logs/cron.log'), 'utf8') !== '') return false
           }
           return true
         },
@@ -126,3 +133,64 @@ await t.test('Every file of a host is what its program takes', test => {
   test.equal(readFileSync(copy, 'utf8').includes('[secret]'), false)
   test.end()
 })
+
+await t.test(
+  'A wrapper keeps the exit status, tells a deadline from a kill, and excludes itself',
+  async test => {
+    const folder = temporaryFolder(test)
+    const at = (name: string) => join(folder, name)
+    for (const path of ['etc', 'install/current/node/bin', 'state', 'logs'])
+      mkdirSync(at(path), { recursive: true })
+    const program = (path: string, text: string) => {
+      writeFileSync(at(path), text)
+      chmodSync(at(path), 0o755)
+    }
+    writeFileSync(at('etc/environment'), "SECRET='a b'\n")
+    const values = {
+      managed: 'test',
+      title: 'A test',
+      switches: false,
+      etc: at('etc'),
+      install: at('install'),
+      state: at('state'),
+      logs: at('logs'),
+      name: 'x',
+      command: 'x_command',
+      arguments: ['--flag', 'a b'],
+      limit: 1,
+      grace: 1,
+      log_days: 90,
+    }
+    program('x.sh', render('job.sh', { ...values, environment: render('environment.sh', values) }))
+    const run = (node: string) => {
+      program('install/current/node/bin/node', `#!/bin/sh\n${node}\n`)
+      return spawnSync('sh', [at('x.sh')], { encoding: 'utf8' })
+    }
+    const mark = at('state/killed_at_deadline/x_command')
+    const log = () => readFileSync(at('logs/x.log'), 'utf8')
+
+    test.equal(run('echo "$SECRET|$2|$3|$CANDLEKEEP_CONFIG"; exit 7').status, 7)
+    test.match(log(), `a b|--flag|a b|${at('etc')}/cheat_sheet.json`)
+    test.match(log(), /Z x starts\n[^]*Z x ends with status 7\n/)
+    test.equal(run('kill -9 $$').status, 137, 'killed by somebody else')
+    test.notOk(existsSync(mark))
+    test.equal(run("trap '' TERM; while :; do sleep 0.1; done").status, 124, 'killed at the deadline')
+    test.ok(existsSync(mark))
+
+    program('install/current/node/bin/node', `#!/bin/sh\n: >${at('running')}\nsleep 0.8\n`)
+    const first = spawn('sh', [at('x.sh')])
+    const ended = once(first, 'exit')
+    while (!existsSync(at('running'))) await delay(5)
+    first.kill('SIGKILL')
+    test.equal(
+      spawnSync('sh', [at('x.sh')]).status,
+      75,
+      'the command still runs, though its wrapper was killed',
+    )
+    await ended
+    await delay(1500)
+    test.equal(run('exit 0').status, 0, 'and then no more')
+    rmSync(at('etc/environment'))
+    test.equal(run('exit 0').status, 78)
+  },
+)
