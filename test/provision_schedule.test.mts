@@ -99,7 +99,7 @@ await t.test(
           return true
         },
       ),
-      runs(60),
+      runs(30),
     )
     test.end()
   },
