@@ -55,6 +55,5 @@ function openLogWhenUsed({ paths }: Config, clock: Clock): Log {
 }
 
 function help(): string {
-  const text = helpText(import.meta.filename, 'Delivers the alerts that wait for a channel.', {})
-  return text.replace('scripts/deliver.mts', 'scripts/alerts/deliver.mts')
+  return helpText(import.meta.filename, 'Delivers the alerts that wait for a channel.', {})
 }

@@ -1,4 +1,4 @@
-import { basename, dirname } from 'node:path'
+import { join, relative } from 'node:path'
 import { UserError } from './errors.ts'
 import { exitStatus, exitStatusHelp } from './exit_status.ts'
 import { nearest } from './nearest.ts'
@@ -71,6 +71,9 @@ export function integerFlag(
   return number
 }
 
+const projectRoot = join(import.meta.dirname, '../..')
+
+/** `script`: its whole path. */
 export function helpText(
   script: string,
   summary: string,
@@ -85,7 +88,7 @@ export function helpText(
   return [
     summary,
     '',
-    `Usage: npx zx ${basename(dirname(script))}/${basename(script)} [flags]`,
+    `Usage: npx zx ${relative(projectRoot, script)} [flags]`,
     '',
     ...lines(flags),
     ...lines(commonFlags),
