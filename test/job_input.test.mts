@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import * as fc from 'fast-check'
 import t from 'tap'
 import schema from '../conf/cheat_sheet.schema.json' with { type: 'json' }
@@ -340,7 +341,7 @@ await t.test('flags', async group => {
   })
 
   await group.test('are all in the help', async test => {
-    const text = helpText('/x/scripts/try.mts', 'Tries.', flags)
+    const text = helpText(fileURLToPath(new URL('../scripts/try.mts', import.meta.url)), 'Tries.', flags)
     const shown = [
       'Tries.',
       'Usage: npx zx scripts/try.mts [flags]',

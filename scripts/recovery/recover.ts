@@ -1,6 +1,6 @@
 import { basename, join } from 'node:path'
 import { lookAtFile } from '../database/file_facts.ts'
-import { UserError } from '../job/errors.ts'
+import { codeOf, messageOf, UserError } from '../job/errors.ts'
 import { exitStatus } from '../job/exit_status.ts'
 import { isAlive } from '../job/process.ts'
 import { second } from '../job/time.ts'
@@ -93,7 +93,20 @@ async function prepare(tools: RecoveryTools, file: CaseFile, wishes: RecoveryWis
   return true
 }
 
-async function replace(tools: RecoveryTools, file: CaseFile, { force }: RecoveryWishes): Promise<void> {
+/** Throws a UserError where the disk does not do what is asked of it: at each moment the next run can go on. */
+async function replace(tools: RecoveryTools, file: CaseFile, wishes: RecoveryWishes): Promise<void> {
+  try {
+    await replaceIt(tools, file, wishes)
+  } catch (error) {
+    if (error instanceof UserError || codeOf(error) === '') throw error
+    throw new UserError(`the restored database could not be put in its place: ${messageOf(error)}`, {
+      hint: 'The damaged files are kept. See to the disk, then run it again: it goes on where it stopped.',
+      cause: error,
+    })
+  }
+}
+
+async function replaceIt(tools: RecoveryTools, file: CaseFile, { force }: RecoveryWishes): Promise<void> {
   const { database, now } = tools
   let holders: FileHolder[] = []
   if (!isInPlace(file, database)) {
