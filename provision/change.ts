@@ -61,8 +61,8 @@ function changesOf(resource: Resource, facts: Facts): Change[] {
       return [...sent, ...activated]
     }
     case 'first_run':
-      return facts.hasRun ? [] : [{ kind: 'first_run', commands: resource.commands }]
   }
+  return facts.hasRun ? [] : [{ kind: 'first_run', commands: resource.commands }]
 }
 
 /** One run of apt for all that is missing. */
@@ -99,8 +99,8 @@ export function describeChange(change: Change): string {
     case 'remove':
       return `${change.entry.path} (no longer wanted)`
     case 'first_run':
-      return change.commands.map(({ title }) => title).join(', ')
   }
+  return change.commands.map(({ title }) => title).join(', ')
 }
 
 function differences(change: Extract<Change, { kind: 'directory' | 'file' }>): string[] {

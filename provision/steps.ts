@@ -65,8 +65,8 @@ export function stepOf(
     case 'file':
       return putFile(change, asRoot)
     case 'remove':
-      return { script: removeScript(site, change.entry) }
   }
+  return { script: removeScript(site, change.entry) }
 }
 
 /** Takes away what was put at a path, or brings back what stood there before. A folder that is not empty stays. */

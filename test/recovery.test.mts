@@ -542,6 +542,9 @@ async function resumed(group: Test, ground: Ground): Promise<void> {
     Object.assign(workspace.env, channelEnvironment(services))
     const { database } = workspace
     destroyPage(database)
+    // the clocks of two commands run on while they start: half a minute earlier, whichever is slower
+    const soon = Date.parse(String(workspace.env['CANDLEKEEP_NOW'])) - minute / 2
+    workspace.env['CANDLEKEEP_NOW'] = new Date(soon).toISOString()
     const ended = await recover(workspace)
     expectStatus(test, ended, 0)
     const rows = historyRows(workspace, 'SELECT * FROM recoveries')
@@ -557,9 +560,7 @@ async function resumed(group: Test, ground: Ground): Promise<void> {
     ])
     const [{ started_at, serving_at, finished_at, rto_ms, rpo_ms, quarantine } = {}] = rows
     // the page that was destroyed may have held changes since the backup
-    // an hour by the clocks of two commands, each of which runs on while it starts
-    const apart = Math.abs(Number(rpo_ms) - hour)
-    test.ok(apart < 5 * minute, `an hour, but for ${apart} ms`)
+    test.ok(Number(rpo_ms) > 59 * minute && Number(rpo_ms) <= hour)
     test.ok(Number(started_at) <= Number(serving_at) && Number(serving_at) <= Number(finished_at))
     test.equal(rto_ms, Number(serving_at) - Number(started_at))
     const [folder = ''] = quarantined(database)
