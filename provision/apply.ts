@@ -6,7 +6,7 @@ import { activateStep, receiveLayerStep, receiveReleaseStep } from './release/in
 import type { Layer } from './release/modules.ts'
 import type { Release } from './release/release.ts'
 import type { Site } from './site.ts'
-import { firstRunDone, firstStep, type Step, stepOf } from './steps.ts'
+import { firstRunDone, firstStep, type Step, stepOf, switchStep } from './steps.ts'
 
 /** How a host is changed: one step after the other, over its channel. */
 export type Hands = {
@@ -19,7 +19,15 @@ export type Hands = {
   release: Release
 }
 
-/** Makes one change. Throws a UserError with what the host said where that does not work; running it again completes it. */
+/** Files and the release wait until all of them are ready: see `switchOver`. */
+export function waits(change: Change): boolean {
+  return change.kind === 'activate' || (change.kind === 'file' && change.content)
+}
+
+/**
+ * Makes one change, or prepares it where it waits. Throws a UserError with what the host said where that does not work;
+ * running it again completes it.
+ */
 export async function carryOut(change: Change, hands: Hands): Promise<void> {
   const { site, asRoot, release } = hands
   switch (change.kind) {
@@ -32,7 +40,7 @@ export async function carryOut(change: Change, hands: Hands): Promise<void> {
         hands,
       )
     case 'activate':
-      return expectDone(await run(activateStep(site.install, change.id, change.keep), hands), change)
+      return
     case 'first_run': {
       for (const command of change.commands) {
         hands.tell({ event: 'progress', host: hands.host, text: command.title })
@@ -52,6 +60,18 @@ export async function carryOut(change: Change, hands: Hands): Promise<void> {
     case 'remove':
       return expectDone(await run(stepOf(change, site, asRoot), hands), change)
   }
+}
+
+/** Makes the changes that waited, at one moment: the host goes on as it was up to then. */
+export async function switchOver(changes: Change[], hands: Hands): Promise<void> {
+  const waiting = changes.filter(waits)
+  if (waiting.length === 0) return
+  const files = waiting.flatMap(change => (change.kind === 'file' ? [change.to] : []))
+  const activations = waiting.flatMap(change =>
+    change.kind === 'activate' ? [activateStep(hands.site.install, change.id, change.keep).script] : [],
+  )
+  const reply = await run(switchStep(files, activations), hands)
+  if (reply.status !== 0) throw failed('what was prepared could not be put in its place', reply)
 }
 
 export function run(

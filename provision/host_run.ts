@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { UserError } from '../scripts/job/errors.ts'
 import { exitStatus } from '../scripts/job/exit_status.ts'
 import type { Address } from './address.ts'
-import { carryOut, failed, type Hands, run } from './apply.ts'
+import { carryOut, failed, type Hands, run, switchOver } from './apply.ts'
 import { type Change, describeChange, type PlannedTask, planTasks } from './change.ts'
 import { type Channel, openChannel } from './channel.ts'
 import { diffOf } from './diff.ts'
@@ -66,7 +66,10 @@ export async function installHost(
       release: plan.release,
     }
     if (!wishes.check && changes.length > 0) await record(plan, hands)
-    for (const task of plan.planned) await doTask(task, wishes.check, hands, result)
+    const [before, after] = aroundTheSwitch(plan.planned)
+    for (const task of before) await doTask(task, wishes.check, hands, result)
+    if (!wishes.check) await switchOver(changes, hands)
+    for (const task of after) await doTask(task, wishes.check, hands, result)
     if (!wishes.check) await forgetRemoved(plan, hands)
     if (wishes.check && result.changed > 0) result.status = 'pending'
     if (!wishes.firstRun && !plan.facts.hasRun) result.skipped++
@@ -270,6 +273,15 @@ async function forgetRemoved({ tasks, facts, manifest, planned }: Plan, hands: H
     hands,
   )
   if (reply.status !== 0) throw failed('the record of what is put there could not be written', reply)
+}
+
+/** The first run takes what is new; and what is no longer wanted is in use until then. */
+function aroundTheSwitch(planned: PlannedTask[]): [before: PlannedTask[], after: PlannedTask[]] {
+  return [planned.filter(task => !isAfterTheSwitch(task)), planned.filter(isAfterTheSwitch)]
+}
+
+function isAfterTheSwitch({ changes }: PlannedTask): boolean {
+  return changes.some(({ kind }) => kind === 'first_run' || kind === 'remove')
 }
 
 async function doTask(

@@ -1,15 +1,13 @@
 import { dirname, join } from 'node:path'
+import { aptStep } from './apt.ts'
 import type { Change } from './change.ts'
 import { type HostManifest, originalOf, renderHostManifest } from './manifest.ts'
 import { quote } from './quote.ts'
-import type { FirstCommand } from './resource.ts'
+import type { File, FirstCommand } from './resource.ts'
 import type { Site } from './site.ts'
 
 /** Something for a host to do: text for sh, and what it reads from standard input. */
 export type Step = { script: string; input?: string; seconds?: number }
-
-/** Waited for: another apt on the host, such as unattended-upgrades. */
-const aptLockSeconds = 300
 
 /**
  * Writes the record of what is put on a host, and keeps a copy of the files that ours take the place of. The first of all
@@ -27,13 +25,14 @@ export function recordStep({ install }: Site, manifest: HostManifest, copies: st
       'set -e',
       `mkdir -p -m 0755 -- ${quote(install)}`,
       ...(copies.length === 0 ? [] : [`mkdir -p -m 0700 -- ${quote(originals)}`, ...keep]),
-      ...writeInput(file, '0644'),
+      ...writeBeside(file, '0644'),
+      giveName(file),
     ),
     input: renderHostManifest(manifest),
   }
 }
 
-/** Those changes that are a step by themselves; layers and releases are `release_steps.ts`. */
+/** Those changes that are a step by themselves; layers and releases are `release/install_steps.ts`. */
 export function stepOf(
   change: Exclude<Change, { kind: 'layer' | 'release' | 'activate' | 'first_run' }>,
   site: Site,
@@ -41,7 +40,10 @@ export function stepOf(
 ): Step {
   switch (change.kind) {
     case 'packages':
-      return installPackages(change.names)
+      return aptStep(
+        [['update'], ['install', '--no-install-recommends', '--', ...change.names]],
+        site.sheet.provision.apt_wait_seconds,
+      )
     case 'user':
       return {
         script: `useradd --system --user-group --no-create-home --home-dir ${quote(change.home)} --shell /usr/sbin/nologin -- ${quote(change.name)}`,
@@ -63,7 +65,7 @@ export function stepOf(
       }
     }
     case 'file':
-      return putFile(change, asRoot)
+      return change.content ? prepareFile(change.to, asRoot) : ownFile(change.to, asRoot)
     case 'remove':
   }
   return { script: removeScript(site, change.entry) }
@@ -83,55 +85,53 @@ export function removeScript(
   const remove = `rm -f -- ${target} ${quote(temporaryOf(path))}`
   return before === null
     ? remove
-    : `${remove}; if [ -e ${quote(original)} ]; then cp -a -- ${quote(original)} ${target}; fi`
+    : `${remove}; if [ -e ${quote(original)} ]; then cp -a -- ${quote(original)} ${quote(temporaryOf(path))} && ${giveName(path)}; fi`
 }
 
-function installPackages(names: string[]): Step {
-  const apt = `apt-get -q -y -o DPkg::Lock::Timeout=${aptLockSeconds} -o Acquire::Retries=3`
-  return {
-    script: lines(
-      'export DEBIAN_FRONTEND=noninteractive',
-      // the services of a package must not hold on to what is read from here
-      'log=$(mktemp) || exit 1',
-      `{ ${apt} update && ${apt} install --no-install-recommends -- ${names.map(name => quote(name)).join(' ')}; } </dev/null >"$log" 2>&1`,
-      'status=$?',
-      'tail -n 15 "$log"; rm -f "$log"',
-      'exit $status',
-    ),
-    seconds: 900 + aptLockSeconds,
-  }
+function ownFile(to: File, asRoot: boolean): Step {
+  return { script: lines('set -e', ...ownerLines(to, asRoot), `chmod ${to.mode} -- ${quote(to.path)}`) }
 }
 
-function putFile({ to, content }: Extract<Change, { kind: 'file' }>, asRoot: boolean): Step {
+/** The file as it is to be lies beside its place, checked and on the disk; `switchStep` puts it there. */
+function prepareFile(to: File, asRoot: boolean): Step {
   const { path, mode, validate } = to
-  if (!content)
-    return { script: lines('set -e', ...ownerLines(to, asRoot), `chmod ${mode} -- ${quote(path)}`) }
   const checks = validate === undefined ? [] : [`sh -c ${quote(validate)} sh ${quote(temporaryOf(path))}`]
   return {
     script: lines(
       'set -e',
       `mkdir -p -- ${quote(dirname(path))}`,
-      ...writeInput(path, mode, ownerLines({ ...to, path: temporaryOf(path) }, asRoot), checks),
+      ...writeBeside(path, mode, ownerLines({ ...to, path: temporaryOf(path) }, asRoot), checks),
     ),
     input: to.content,
   }
 }
 
-/** Standard input to a file: beside it, checked, and renamed. Nobody sees a half of it, and nobody else reads it first. */
-function writeInput(path: string, mode: string, ownership: string[] = [], checks: string[] = []): string[] {
-  const temporary = quote(temporaryOf(path))
+/**
+ * Puts prepared files in their places and makes a release the one that runs, with nothing in it that takes long or needs
+ * room: a host has all that is new, or nothing of it.
+ */
+export function switchStep(files: File[], activation: string[]): Step {
+  return { script: lines('set -e', ...files.map(({ path }) => giveName(path)), ...activation) }
+}
+
+/** Standard input to a file beside its place. Nobody else reads it first; what fails leaves nothing. */
+function writeBeside(path: string, mode: string, ownership: string[] = [], checks: string[] = []): string[] {
   return [
-    `trap 'status=$?; rm -f -- "$t"; exit $status' EXIT`,
-    `t=${temporary}`,
+    `t=${quote(temporaryOf(path))}`,
+    `trap 'status=$?; [ "$status" = 0 ] || rm -f -- "$t"; exit "$status"' EXIT`,
     `[ ! -d ${quote(path)} ] || { echo ${quote(`${path} is a folder`)}; exit 1; }`,
     'umask 077',
-    `cat >"$t"`,
+    'cat >"$t"',
     ...ownership,
     `chmod ${mode} -- "$t"`,
     ...checks,
-    `sync -- "$t"`,
-    `mv -T -- "$t" ${quote(path)}`,
+    'sync -- "$t"',
   ]
+}
+
+/** Nobody sees a half of a file. */
+function giveName(path: string): string {
+  return `mv -T -- ${quote(temporaryOf(path))} ${quote(path)}`
 }
 
 /** Neither cron nor logrotate reads a file of such a name, should one be left over. */
@@ -153,7 +153,8 @@ export function firstStep({ program, args, seconds }: FirstCommand): Step {
 
 /** That the first run has been, so that it is not run again. */
 export function firstRunDone({ install }: Site): Step {
-  return { script: lines('set -e', ...writeInput(join(install, 'first_run'), '0644')), input: 'done\n' }
+  const file = join(install, 'first_run')
+  return { script: lines('set -e', ...writeBeside(file, '0644'), giveName(file)), input: 'done\n' }
 }
 
 export function lines(...all: string[]): string {

@@ -1,6 +1,7 @@
 import { UserError } from '../scripts/job/errors.ts'
 import { exitStatus } from '../scripts/job/exit_status.ts'
 import { failed, run } from './apply.ts'
+import { aptStep } from './apt.ts'
 import type { Channel } from './channel.ts'
 import type { HostResult, Tell } from './events.ts'
 import { factsOf, type Host, withHost } from './host_run.ts'
@@ -119,7 +120,11 @@ function removalsFor(site: Site, manifest: HostManifest, purge: boolean): Remova
     removals.push({ task: 'user', what: [manifest.user], step })
   }
   if (purge && manifest.packages.length > 0)
-    removals.push({ task: 'packages', what: manifest.packages, step: purgePackages(manifest.packages) })
+    removals.push({
+      task: 'packages',
+      what: manifest.packages,
+      step: aptStep([['purge', '--', ...manifest.packages]], site.sheet.provision.apt_wait_seconds),
+    })
   const left: HostManifest = purge
     ? { ...manifest, entries: [], packages: [], user: null }
     : {
@@ -179,16 +184,6 @@ function purgeScript(site: Site, entry: Entry): string {
   return entry.before === null
     ? `rm -rf --one-file-system -- ${quote(entry.path)}`
     : removeScript(site, entry)
-}
-
-function purgePackages(names: string[]): Step {
-  return {
-    script: lines(
-      'export DEBIAN_FRONTEND=noninteractive',
-      `apt-get -q -y -o DPkg::Lock::Timeout=300 purge -- ${names.map(name => quote(name)).join(' ')} </dev/null 2>&1 | tail -n 5`,
-    ),
-    seconds: 900,
-  }
 }
 
 /** Releases, then the folders that are empty, and INSTALL itself, unless its record is still needed. */

@@ -339,6 +339,10 @@ export interface CheatSheet {
      * So many of the newest releases stay on a host, to go back to.
      */
     keep_releases: number
+    /**
+     * For so long another apt on the host, such as unattended-upgrades, is waited for.
+     */
+    apt_wait_seconds: number
   }
   /**
    * Who is told what. The secrets are in environment variables; where NAME is unset, in the file that NAME_FILE names, which only its owner may read.
