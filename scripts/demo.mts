@@ -58,19 +58,27 @@ async function demo(days: number, keep: boolean): Promise<void> {
   // Ctrl-C ends the command that runs; what is left over is taken away here
   process.once('SIGINT', () => undefined)
   try {
-    const config = makeFolder(sheet, { exchange: exchange.url, s3: s3.url })
-    const database = join(folder, 'workspace/data/agent.db')
+    const ordered = makeFolder(sheet, { exchange: exchange.url, s3: s3.url })
+    const host = join(folder, 'host')
+    const database = join(host, 'var/app/crypto-futures-agent/data/agent.db')
     const run = (script: string, args: string[] = [], expected = [0]) => {
       const own = {
         ...s3.env,
-        CANDLEKEEP_CONFIG: config,
+        CANDLEKEEP_CONFIG: join(host, 'etc/crypto-futures-agent/cheat_sheet.json'),
         CANDLEKEEP_NOW: new Date(clock.now()).toISOString(),
       }
-      return runCommand(own, script, args, expected)
+      return runCommand(own, `scripts/${script}`, args, expected)
     }
     console.log(
       `An exchange with ${symbols.length} symbols and an S3 service on this machine; everything else is in demo/.`,
     )
+    console.log(
+      '\n⓪ A server, below a folder: releases, jobs, crontab, configuration, as a real one gets them',
+    )
+    // what the log of an installation is for is shown below
+    const state = { XDG_STATE_HOME: join(folder, 'installer') }
+    const target = ['--local', '--root', host, '--config', ordered]
+    await runCommand(state, 'provision/install', [...target, '--no-run'], [0])
     console.log('\n① Is it well? There is nothing yet')
     await run('health_check', [], [nagiosStatus.critical])
     console.log(`\n② Yesterday: the first sync, ${days} days of 4h candles`)
@@ -149,51 +157,43 @@ async function runCommand(
   args: string[],
   expected: number[],
 ): Promise<void> {
-  const shown = [`npx zx scripts/${script}.mts`, ...args].join(' ')
+  const shown = [`npx zx ${script}.mts`, ...args.map(word => shorter(word))].join(' ')
   console.log(`$ ${shown}`)
   // nothing of the caller's own set-up, least of all the dead man's switch of a real server
   const own = Object.entries(process.env).filter(([name]) => !/^(CANDLEKEEP|AWS)_/.test(name))
   const env = { ...Object.fromEntries(own), ...environment }
-  const file = join(project, `scripts/${script}.mts`)
+  const file = join(project, `${script}.mts`)
   const { exitCode } = await $({ stdio: 'inherit', env, nothrow: true })`${process.execPath} ${file} ${args}`
   if (exitCode === null || !expected.includes(exitCode))
     throw new UserError(`${shown} ended with status ${exitCode}`, { status: exitCode ?? 1 })
 }
 
-type Sheet = { paths: object; sync: object; health: object; backup: { warm: object; cold: object } }
+/** A path below this project, as a person would write it there. */
+function shorter(word: string): string {
+  return word.startsWith(`${project}/`) ? relative(project, word) : word
+}
 
-/** The cheat sheet as it is shipped, with its folders and services on this machine. */
+type Sheet = { sync: object; health: object; backup: { warm: object; cold: object } }
+
+/** The cheat sheet as it is shipped, with its services on this machine. */
 function makeFolder(sheet: Sheet, urls: { exchange: string; s3: string }): string {
   mkdirSync(folder)
   writeFileSync(marker, '')
-  const paths = {
-    workspace: 'workspace',
-    database: 'data/agent.db',
-    state: '../state',
-    logs: '../logs',
-    metrics: '../metrics',
+  const { warm, cold } = sheet.backup
+  const ordered = {
+    ...sheet,
+    $schema: '../conf/cheat_sheet.schema.json',
+    sync: { ...sheet.sync, base_url: urls.exchange },
+    backup: {
+      ...sheet.backup,
+      warm: { ...warm, mount: null },
+      cold: { ...cold, bucket: 'demo', endpoint: urls.s3, path_style: true },
+    },
+    // some days of candles are no large database
+    health: { ...sheet.health, min_database_mb: 0.1 },
   }
   const config = join(folder, 'cheat_sheet.json')
-  writeFileSync(
-    config,
-    JSON.stringify(
-      {
-        ...sheet,
-        $schema: '../conf/cheat_sheet.schema.json',
-        paths,
-        sync: { ...sheet.sync, base_url: urls.exchange },
-        backup: {
-          ...sheet.backup,
-          warm: { ...sheet.backup.warm, path: '../other_disk/warm', mount: null },
-          cold: { ...sheet.backup.cold, bucket: 'demo', endpoint: urls.s3, path_style: true },
-        },
-        // some days of candles are no large database
-        health: { ...sheet.health, min_database_mb: 0.1 },
-      },
-      null,
-      2,
-    ),
-  )
+  writeFileSync(config, JSON.stringify(ordered, null, 2))
   return config
 }
 
