@@ -122,6 +122,8 @@ function start({ address, acceptNew = false, sshConfig }: ChannelOptions, loop: 
     // a link that is cut is noticed within 15 s
     ServerAliveInterval: '5',
     ServerAliveCountMax: '3',
+    // with less, ssh does not say why it gave up
+    LogLevel: 'INFO',
     StrictHostKeyChecking: acceptNew ? 'accept-new' : 'yes',
     ForwardAgent: 'no',
     ClearAllForwardings: 'yes',

@@ -39,6 +39,9 @@ export type Host = {
   run(command: string): Promise<string>
   linkDown(): void
   linkUp(): void
+  /** Its sshd takes no new connection any more, though the kernel goes on to answer; connections that are there go on. */
+  stall(): void
+  goOn(): void
   /** Ends all that runs there; its disk is kept. */
   powerOff(): Promise<void>
   powerOn(cron?: HostOptions['cron']): Promise<void>
@@ -110,6 +113,8 @@ export async function startHost(test: Test, options: HostOptions): Promise<Host>
     run: command => runInside(boot, join(folder, 'disk/root'), command),
     linkDown: () => link('down'),
     linkUp: () => link('up'),
+    stall: () => signalFirst(boot, 'SIGSTOP'),
+    goOn: () => signalFirst(boot, 'SIGCONT'),
     powerOff,
     powerOn,
     snapshot: () => takeSnapshot(inside('up'), hiddenFolders),
@@ -153,16 +158,24 @@ async function answers(address: string): Promise<void> {
 
 /** Kills the first process of a host, which takes all others along, and waits until the last is gone. */
 async function endProcesses(boot: number): Promise<void> {
-  const children = `/proc/${boot}/task/${boot}/children`
-  while (existsSync(children)) {
-    for (const pid of readFileSync(children, 'utf8').split(' ').filter(Boolean)) kill(Number(pid))
+  while (existsSync(childrenOf(boot))) {
+    signalFirst(boot, 'SIGKILL')
     await delay(5)
   }
 }
 
-function kill(pid: number): void {
+function signalFirst(boot: number, signal: NodeJS.Signals): void {
+  for (const pid of readFileSync(childrenOf(boot), 'utf8').split(' ').filter(Boolean))
+    send(Number(pid), signal)
+}
+
+function childrenOf(pid: number): string {
+  return `/proc/${pid}/task/${pid}/children`
+}
+
+function send(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL')
+    process.kill(pid, signal)
   } catch (error) {
     if (codeOf(error) !== 'ESRCH') throw error
   }

@@ -6,7 +6,9 @@ import { temporaryFolder } from './workspace.ts'
 
 const project = fileURLToPath(new URL('../../', import.meta.url))
 
-/** A copy of what a release is made of, to change as one likes; its packages are this project's. */
+const parts = ['LICENSE', 'conf', 'package.json', 'package-lock.json', 'provision', 'scripts', 'templates']
+
+/** A copy of what releases are made of and put on hosts by, to change as one likes; its packages are this project's. */
 export type ProjectCopy = {
   folder: string
   change: (path: string, edit: (text: string) => string) => void
@@ -14,7 +16,7 @@ export type ProjectCopy = {
 
 export function copyProject(test: Test): ProjectCopy {
   const folder = temporaryFolder(test)
-  for (const path of ['LICENSE', 'conf', 'package.json', 'package-lock.json', 'scripts'])
+  for (const path of parts)
     cpSync(join(project, path), join(folder, path), { recursive: true })
   symlinkSync(join(project, 'node_modules'), join(folder, 'node_modules'))
   return {

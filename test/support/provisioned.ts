@@ -19,8 +19,17 @@ export type Provisioning = {
 
 type Named = { name: string; address: string; user?: string; vars?: object }
 
-/** Hosts that find their candles at an exchange of the test's own, on the address by which they see this machine. */
-export async function provisioning(test: Test, hosts: Host[], others: Named[] = []): Promise<Provisioning> {
+/**
+ * Hosts that find their candles at an exchange of the test's own, on the address by which they see this machine. They are
+ * set up from `project`, or from this one; `vars` are of all hosts that run.
+ */
+export async function provisioning(
+  test: Test,
+  hosts: Host[],
+  others: Named[] = [],
+  given: { project?: string; vars?: object } = {},
+): Promise<Provisioning> {
+  const { project = fileURLToPath(new URL('../../', import.meta.url)), vars: common = {} } = given
   const folder = temporaryFolder(test)
   const exchange = await startReplay({ source: generatedSource({ symbols: sheet.sync.symbols }) })
   test.teardown(() => exchange.close())
@@ -36,6 +45,7 @@ export async function provisioning(test: Test, hosts: Host[], others: Named[] = 
         // a few days of candles are no large database, and there is one disk
         health: { min_database_mb: 0.1, min_free_disk_ratio: 0 },
         backup: { warm: { path: null, mount: null } },
+        ...common,
       },
     })),
     ...others,
@@ -50,8 +60,7 @@ export async function provisioning(test: Test, hosts: Host[], others: Named[] = 
   const ssh = hosts[0]?.ssh
   const start = (command: string, args: string[] = [], options: CommandOptions = {}) => {
     const flags = ['--inventory', inventory, ...(ssh === undefined ? [] : ['--ssh-config', ssh.config])]
-    const script = fileURLToPath(new URL(`../../provision/${command}.mts`, import.meta.url))
-    const running = startCommand(script, [...flags, ...args], {
+    const running = startCommand(join(project, 'provision', `${command}.mts`), [...flags, ...args], {
       ...options,
       env: { XDG_STATE_HOME: join(folder, 'state'), ...options.env },
     })
