@@ -41,14 +41,17 @@ if [ -d "$2" ]; then cat >/dev/null; exit; fi
 ${unpack}
 ln -s "../../store/$4" "$new/node"
 ln -s "../../store/$5/node_modules" "$new/node_modules"
-(cd "$new" && env -u NODE_OPTIONS node/bin/node -e 'new (require("better-sqlite3"))(":memory:").close()') ||
-  fail "release $2 does not run on this host"
+(cd "$new" && env -u NODE_OPTIONS node/bin/node -e '
+  try { new (require("better-sqlite3"))(":memory:").close() }
+  catch (error) { console.error(error.message); process.exit(1) }
+') || fail "release $2 does not run on this host"
 ${giveName}`
 
 const current = `
 cd -- "$1"
 [ -L current ] || [ ! -e current ] || fail "$1/current is not a link"
-current=$(readlink current || :)
+current=
+if [ -L current ]; then current=$(readlink current) || fail "cannot read $1/current"; fi
 current=\${current#releases/}`
 
 /**
@@ -77,25 +80,37 @@ export const activate = `${begin}${current}${switchTo}
 [ -d "releases/$2" ] || fail "there is no release $2"
 switch_to "$2"`
 
-/** Ids of releases that are there, the one that was activated last first; some stand there again and again. */
+/**
+ * Ids of releases that are there, the one that was activated last first; some stand there again and again. The times
+ * beside them are words too, and no releases. There is no pipe: of a program that fails in one, as for want of memory,
+ * nobody hears, and what is not in this list is removed.
+ */
 const activated = `
-activated() {
-  [ -e activations ] || return 0
-  tac activations | cut -d ' ' -f 2 | while read -r id; do
-    case $id in '' | .* | */*) continue ;; esac
-    if [ -d "releases/$id" ]; then echo "$id"; fi
-  done
-}`
+lines=
+if [ -e activations ]; then lines=$(tac activations); fi
+activated=
+set -f
+for id in $lines; do
+  case $id in .* | */*) continue ;; esac
+  if [ -d "releases/$id" ]; then activated="$activated $id"; fi
+done
+set +f`
 
 export const rollBack = `${begin}${current}${switchTo}${activated}
-previous=$(activated | grep -vxF -m 1 -e "$current" || :)
+previous=
+for id in $activated; do
+  if [ "$id" != "$current" ]; then
+    previous=$id
+    break
+  fi
+done
 [ -n "$previous" ] || fail "there is no release to go back to"
 switch_to "$previous"
 echo "$previous"`
 
 /** \`KEEP\`. What is removed loses its name first. */
 export const prune = `${begin}${current}${activated}
-rm -rf -- store/.incoming-* store/.unpacking-* store/.removing-* releases/.incoming-* releases/.unpacking-* releases/.removing-*
+rm -rf -- .current.new store/.incoming-* store/.unpacking-* store/.removing-* releases/.incoming-* releases/.unpacking-* releases/.removing-*
 [ -n "$current" ] || exit 0
 remove() {
   mv -T -- "$1/$2" "$1/.removing-$2"
@@ -104,23 +119,26 @@ remove() {
 }
 kept=" $current "
 count=1
-for id in $(activated); do
+for id in $activated; do
   case $kept in *" $id "*) continue ;; esac
   [ "$count" -lt "$2" ] || break
   count=$((count + 1))
   kept="$kept$id "
 done
 for link in releases/*/node; do
+  [ -e "$link" ] || [ -L "$link" ] || fail "cannot look into $1/releases"
   id=\${link#releases/}
   id=\${id%/node}
   case $kept in *" $id "*) continue ;; esac
   if [ -L "$link" ]; then remove releases "$id"; fi
 done
 used=' '
-for link in releases/*/node releases/*/node_modules; do
-  layer=$(readlink "$link" || :)
-  layer=\${layer#../../store/}
-  used="$used\${layer%%/*} "
+for id in $kept; do
+  for link in node node_modules; do
+    layer=$(readlink "releases/$id/$link") || fail "cannot read $1/releases/$id/$link"
+    layer=\${layer#../../store/}
+    used="$used\${layer%%/*} "
+  done
 done
 for layer in store/node-* store/modules-*; do
   case $used in *" \${layer#store/} "*) continue ;; esac
