@@ -20,7 +20,7 @@ export type Hands = {
 }
 
 /** Files and the release wait until all of them are ready: see `switchOver`. */
-export function waits(change: Change): boolean {
+function waits(change: Change): boolean {
   return change.kind === 'activate' || (change.kind === 'file' && change.content)
 }
 
