@@ -149,8 +149,14 @@ function report(
   line('nothing to change, --check', unchanged.check)
   line('nothing to change, by node in place of npx zx', unchanged.node)
   line('nothing to change, Ansible', unchanged.theirs)
-  const each = median(unchanged.ours) / count
-  verdict('nothing to change, each host', `${each.toFixed(2)} s`, '≤ 1.0 s', each <= 1)
+  // npx alone takes half a second before anything of ours begins
+  for (const [name, seconds] of [
+    ['by node', unchanged.node],
+    ['by npx zx', unchanged.ours],
+  ] as const) {
+    const each = median(seconds) / count
+    verdict(`nothing to change, each host, ${name}`, `${each.toFixed(2)} s`, '≤ 1.0 s', each <= 1)
+  }
   const ratio = median(unchanged.theirs) / median(unchanged.ours)
   verdict('nothing to change, beside Ansible', `${ratio.toFixed(1)} times`, '≥ 10 times', ratio >= 10)
 }
