@@ -19,7 +19,10 @@ keep() {
   cd "$disk/up"
   mkdir -p usr/bin usr/sbin usr/lib var
   # such a device is how an overlay says that a file is gone
-  for path in $HIDE_PATHS $HIDE_FOLDERS; do mknod ".$path" c 0 0; done
+  for path in $HIDE_PATHS $HIDE_FOLDERS; do
+    mkdir -p ".${path%/*}"
+    mknod ".$path" c 0 0
+  done
   cd /
   mount -t overlay -o "lowerdir=/,upperdir=$disk/up,workdir=$disk/work" overlay "$root"
   cd "$root"

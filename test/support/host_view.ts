@@ -22,5 +22,5 @@ export function hiddenPaths(): string[] {
   const node = ['node', 'nodejs', 'npm', 'npx', 'corepack'].map(name => join('/usr/bin', name))
   const paths = [...own, ...node, '/usr/sbin/policy-rc.d', '/usr/lib/node_modules']
   if (system.has(project.split('/')[1] ?? '')) paths.push(project)
-  return paths.filter(path => !hiddenFolders.has(path))
+  return paths.filter(path => ![...hiddenFolders].some(folder => `${path}/`.startsWith(`${folder}/`)))
 }
