@@ -13,7 +13,7 @@ import { type Facts, factsScript, readFacts } from './facts.ts'
 import { type HostManifest, manifestWith, readHostManifest, renderHostManifest } from './manifest.ts'
 import { doubtsAbout, preflight, requireOwner, requireRoom } from './preflight.ts'
 import { quote } from './quote.ts'
-import { planRelease, type Release } from './release/release.ts'
+import { currentRelease, type Release } from './release/release.ts'
 import type { Resource, Task } from './resource.ts'
 import type { Site } from './site.ts'
 import type { Under } from './site_of.ts'
@@ -159,12 +159,16 @@ export async function lookAt(
 ): Promise<Plan> {
   const underRoot = under !== undefined
   const layout = layoutOf(site, underRoot)
-  const facts = await factsOf(site, layout, channel, signal)
+  // while the host answers; most are of this machine's kind
+  const [facts] = await Promise.all([
+    factsOf(site, layout, channel, signal),
+    process.arch === 'x64' || process.arch === 'arm64' ? currentRelease(process.arch) : undefined,
+  ])
   const arch = preflight(facts, under)
   requireOwner(facts, site)
   if (!underRoot)
     for (const text of doubtsAbout(facts, Date.now())) tell({ event: 'doubt', host: name, text })
-  const release = await planRelease(arch)
+  const release = await currentRelease(arch)
   if (!facts.releases.has(release.id)) requireRoom(facts, site.install)
   const manifest = readHostManifest(facts.manifest)
   if (manifest === undefined)

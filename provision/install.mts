@@ -4,8 +4,10 @@
  *     npx zx provision/install.mts --host ops@203.0.113.7
  *     npx zx provision/install.mts --local --root try
  */
-import { connectionOf, provision } from './cli.ts'
-import { installHost } from './host_run.ts'
+import './fast_start.ts'
+
+const { connectionOf, provision } = await import('./cli.ts')
+const { installHost } = await import('./host_run.ts')
 
 await provision({
   name: 'install',

@@ -3,10 +3,12 @@
  *
  *     npx zx provision/rollback.mts --host ops@203.0.113.7
  */
-import { failed } from './apply.ts'
-import { connectionOf, provision } from './cli.ts'
-import { withHost } from './host_run.ts'
-import { rollbackStep } from './release/install_steps.ts'
+import './fast_start.ts'
+
+const { failed } = await import('./apply.ts')
+const { connectionOf, provision } = await import('./cli.ts')
+const { withHost } = await import('./host_run.ts')
+const { rollbackStep } = await import('./release/install_steps.ts')
 
 await provision({
   name: 'rollback',

@@ -3,8 +3,11 @@
  *
  *     npx zx provision/status.mts
  */
-import { connectionOf, provision } from './cli.ts'
-import { type Status, showTable, statusOfHost } from './status.ts'
+import './fast_start.ts'
+import type { Status } from './status.ts'
+
+const { connectionOf, provision } = await import('./cli.ts')
+const { showTable, statusOfHost } = await import('./status.ts')
 
 const found = new Map<string, Status>()
 

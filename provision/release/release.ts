@@ -33,6 +33,15 @@ export async function planRelease(arch: Arch, projectRoot = thisProject): Promis
   return { id, node, modules, app: appLayer(projectRoot, id, files), version }
 }
 
+const planned = new Map<Arch, Promise<Release>>()
+
+/** The release of this project as it was when it was first asked for: the same for all hosts of a run, whatever is edited. */
+export function currentRelease(arch: Arch): Promise<Release> {
+  const known = planned.get(arch) ?? planRelease(arch)
+  planned.set(arch, known)
+  return known
+}
+
 function sumOf({ path, content }: AppFile): string {
   return `${createHash('sha256').update(content).digest('hex')}  ${path}`
 }
