@@ -4,8 +4,9 @@
  *     npx zx provision/install.mts --host ops@203.0.113.7
  *     npx zx provision/install.mts --local --root try
  */
-import './fast_start.ts'
+import { startFast } from './fast_start.ts'
 
+startFast()
 const { connectionOf, provision } = await import('./cli.ts')
 const { installHost } = await import('./host_run.ts')
 

@@ -3,8 +3,9 @@
  *
  *     npx zx provision/rollback.mts --host ops@203.0.113.7
  */
-import './fast_start.ts'
+import { startFast } from './fast_start.ts'
 
+startFast()
 const { failed } = await import('./apply.ts')
 const { connectionOf, provision } = await import('./cli.ts')
 const { withHost } = await import('./host_run.ts')

@@ -3,9 +3,10 @@
  *
  *     npx zx provision/status.mts
  */
-import './fast_start.ts'
+import { startFast } from './fast_start.ts'
 import type { Status } from './status.ts'
 
+startFast()
 const { connectionOf, provision } = await import('./cli.ts')
 const { showTable, statusOfHost } = await import('./status.ts')
 
