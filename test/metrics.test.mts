@@ -96,6 +96,9 @@ function expectedSamples({ state, database }: Workspace): Map<string, number> {
   const counting = syncs.findLast(({ figures }) => figures['counts'] === true)
   if (counting !== undefined)
     expected.set('last_sync_timestamp_seconds', (counting.finished_at ?? Number.NaN) / 1000)
+  const whole = syncs.findLast(({ figures }) => figures['everything'] !== false)
+  if (whole !== undefined) expected.set('daily_sync_last_exit_status', whole.exit_status ?? 137)
+  expected.set('backup_tier_expected{tier="hot"}', 1)
   for (const [name, all] of Map.groupBy(ended, ({ job }) => job)) {
     const last = all.at(-1)
     expected.set(`job_last_run_timestamp_seconds{name="${name}"}`, (last?.finished_at ?? Number.NaN) / 1000)

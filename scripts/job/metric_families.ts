@@ -1,6 +1,6 @@
 import type Database from 'better-sqlite3'
 import manifest from '../../package.json' with { type: 'json' }
-import type { Config } from './config.ts'
+import { type Config, configuredTiers } from './config.ts'
 import { durationBounds, outcomes, readTotals, type Totals, total } from './history_totals.ts'
 import { type Family, renderValue, type Sample } from './prometheus_text.ts'
 
@@ -8,16 +8,17 @@ import { type Family, renderValue, type Sample } from './prometheus_text.ts'
  * Everything that candlekeep tells Prometheus, read from the history. What the history dates after `now`
  * (milliseconds) is of a clock that was ahead: it must not hide for as long that nothing has come since.
  */
-export function readFamilies(database: Database.Database, { sync }: Config, now: number): Family[] {
+export function readFamilies(database: Database.Database, config: Config, now: number): Family[] {
   const totals = readTotals(database)
   return [
     ...syncFamilies(database, totals, now),
-    ...candleFamilies(database, sync),
+    ...candleFamilies(database, config.sync),
     ...checkFamilies(database, totals),
-    ...backupFamilies(database, now),
+    ...backupFamilies(database, configuredTiers(config), now),
     ...recoveryFamilies(database, now),
     ...drillFamilies(database, totals, now),
     ...runFamilies(database, now),
+    ...channelFamilies(database),
     gauge('candlekeep_info', 'Which candlekeep wrote this file, and the Node it ran on; always 1.', [
       { labels: { version: manifest.version, node: process.version }, value: 1 },
     ]),
@@ -34,7 +35,13 @@ function syncFamilies(database: Database.Database, totals: Totals, now: number):
     )
     .pluck()
     .get(now) as number | undefined
+  const lastStatus = database.prepare(lastWholeSync).pluck().get(now) as number | undefined
   return [
+    gauge(
+      'daily_sync_last_exit_status',
+      'Exit status of the last daily sync of all symbols; 137 if it died without one.',
+      lastStatus === undefined ? [] : [{ value: lastStatus }],
+    ),
     gauge(
       'last_sync_timestamp_seconds',
       'When the last daily sync ended that was about all symbols and complete enough to count, in Unix time.',
@@ -65,6 +72,13 @@ function syncFamilies(database: Database.Database, totals: Totals, now: number):
     },
   ]
 }
+
+// one that only some symbols were asked of says nothing of the daily one; of a run that died it is not known
+const lastWholeSync = `
+  SELECT coalesce(exit_status, 137) FROM runs
+  WHERE job = 'daily_sync' AND started_at <= ? AND finished_at IS NOT NULL
+    AND coalesce(CASE WHEN json_valid(figures) THEN figures ->> 'everything' END, 1)
+  ORDER BY started_at DESC LIMIT 1`
 
 function bucket(le: string, value: number): Sample {
   return { suffix: '_bucket', labels: { le }, value }
@@ -157,7 +171,7 @@ function checkFamilies(database: Database.Database, totals: Totals): Family[] {
 
 type BackupRow = { tier: string; at: number; bytes: number }
 
-function backupFamilies(database: Database.Database, now: number): Family[] {
+function backupFamilies(database: Database.Database, expected: readonly string[], now: number): Family[] {
   const backups = database
     .prepare(
       `SELECT tier, max(taken_at) AS at, bytes FROM backups
@@ -166,6 +180,11 @@ function backupFamilies(database: Database.Database, now: number): Family[] {
     )
     .all(now) as BackupRow[]
   return [
+    gauge(
+      'backup_tier_expected',
+      'The tiers that the cheat sheet has; always 1.',
+      expected.map(tier => ({ labels: { tier }, value: 1 })),
+    ),
     gauge(
       'backup_last_success_timestamp_seconds',
       'When the newest proven backup of a tier was taken, in Unix time.',
@@ -284,6 +303,20 @@ function runFamilies(database: Database.Database, now: number): Family[] {
       'job_last_exit_status',
       'Exit status of the last run of a job; 137 if it died without one.',
       labelled.map(({ labels, status }) => ({ labels, value: status })),
+    ),
+  ]
+}
+
+function channelFamilies(database: Database.Database): Family[] {
+  const channels = database.prepare('SELECT name, failures FROM alert_channels ORDER BY name').all() as {
+    name: string
+    failures: number
+  }[]
+  return [
+    gauge(
+      'alert_channel_failures',
+      'How often in a row people could not be told by a channel; 0 since it last worked.',
+      channels.map(({ name, failures }) => ({ labels: { channel: name }, value: failures })),
     ),
   ]
 }
