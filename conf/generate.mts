@@ -1,12 +1,14 @@
 /**
- * Writes what is derived from the schemas, so that they stay the one home of what the configuration and the inventory
- * look like: TypeScript types, and validators as plain code (compiling the schema in every process would cost
- * 100 ms and 25 MB). `--check` writes nothing and fails when a file no longer matches.
+ * Writes what is derived, so that each fact has one home. From the schemas, which say what the configuration and the
+ * inventory look like: TypeScript types, and validators as plain code (compiling the schema in every process would cost
+ * 100 ms and 25 MB). From the cheat sheet: Prometheus' rules. `--check` writes nothing and fails when a file no longer
+ * matches.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import standalone from 'ajv/dist/standalone/index.js'
 import { compile, type JSONSchema } from 'json-schema-to-typescript'
+import sheet from './S2_1_CHEAT_SHEET.json' with { type: 'json' }
 
 /** Definitions that become a type of their own, whatever stands beside the reference. */
 const sharedTypes = new Set<string | undefined>(['#/$defs/retry', '#/$defs/vars'])
@@ -23,11 +25,17 @@ for (const { schema, folder, name, title } of schemas) {
   keep(`${folder}/${name}_validator.ts`, validator(source, banner))
 }
 
+// they use the validator that has just been written
+const { alertingRules, managedRules } = await import('../provision/alerting_rules.ts')
+const { checkConfig } = await import('../scripts/job/config.ts')
+const checked = checkConfig(structuredClone(sheet), 'the cheat sheet')
+keep('conf/alerting_rules.yml', alertingRules(checked, managedRules))
+
 function keep(path: string, text: string): void {
   const file = new URL(`../${path}`, import.meta.url)
   if (!process.argv.includes('--check')) writeFileSync(file, text)
   else if (readFileSync(file, 'utf8') !== text) {
-    console.error(`${path} is not what its schema says: run \`npm run generate\``)
+    console.error(`${path} is not what it is made from says: run \`npm run generate\``)
     process.exitCode = 1
   }
 }

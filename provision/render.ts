@@ -1,26 +1,41 @@
 import { join } from 'node:path'
-import { Liquid } from 'liquidjs'
+import { Liquid, type LiquidOptions } from 'liquidjs'
 import { UserError } from '../scripts/job/errors.ts'
 import { quote, quoteForCron, quoteForLogrotate } from './quote.ts'
 
-const engine = new Liquid({
-  root: join(import.meta.dirname, '../templates'),
-  cache: true,
-  strictVariables: true,
-  strictFilters: true,
-  ownPropertyOnly: true,
-  greedy: false,
-  outputEscape: written,
+const plain = engineFor({})
+
+/** Prometheus and Alertmanager have templates of their own in these files, with braces. */
+const forPrometheus = engineFor({
+  outputDelimiterLeft: '<<',
+  outputDelimiterRight: '>>',
+  tagDelimiterLeft: '<%',
+  tagDelimiterRight: '%>',
 })
-engine.registerFilter('sh', quote)
-engine.registerFilter('cron', quoteForCron)
-engine.registerFilter('logrotate', quoteForLogrotate)
+
+function engineFor(delimiters: LiquidOptions): Liquid {
+  const engine = new Liquid({
+    root: join(import.meta.dirname, '../templates'),
+    cache: true,
+    strictVariables: true,
+    strictFilters: true,
+    ownPropertyOnly: true,
+    greedy: false,
+    outputEscape: written,
+    ...delimiters,
+  })
+  engine.registerFilter('sh', quote)
+  engine.registerFilter('cron', quoteForCron)
+  engine.registerFilter('logrotate', quoteForLogrotate)
+  return engine
+}
 
 /**
  * The text that the file `templates/TEMPLATE` becomes with these values. A name or a filter that is not defined, and a
  * value that is neither text nor a number, is an error.
  */
 export function render(template: string, values: Record<string, unknown>): string {
+  const engine = template.endsWith('.yml') ? forPrometheus : plain
   try {
     return engine.renderFileSync(template, values) as string
   } catch (error) {

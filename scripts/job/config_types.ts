@@ -326,6 +326,18 @@ export interface CheatSheet {
      * Recovery time objective: from the start of a recovery to a proven database that serves.
      */
     rto_minutes: number
+    /**
+     * Share of time in which the data is fresh and the database sound.
+     */
+    availability_percent: number
+    /**
+     * Data that is older is not fresh.
+     */
+    freshness_hours: number
+    /**
+     * A daily sync takes no longer.
+     */
+    sync_minutes: number
   }
   /**
    * How a host is set up.
@@ -343,6 +355,35 @@ export interface CheatSheet {
      * For so long another apt on the host, such as unattended-upgrades, is waited for.
      */
     apt_wait_seconds: number
+  }
+  /**
+   * When Prometheus alerts, where no other section says it.
+   */
+  monitoring: {
+    /**
+     * Warning when the last sync that counts is older; critical is health.max_data_age_hours.
+     */
+    stale_warning_hours: number
+    /**
+     * Warning when Binance says too many requests so often within rate_limit_hours.
+     */
+    rate_limit_hits: number
+    /**
+     * See rate_limit_hits.
+     */
+    rate_limit_hours: number
+    /**
+     * Warning when no restore drill has proven a tier for so long.
+     */
+    drill_max_age_days: number
+    /**
+     * Warning when a host's clock differs so much from that of Prometheus.
+     */
+    max_clock_skew_seconds: number
+    /**
+     * Where docs/runbooks can be read; alerts link there.
+     */
+    runbooks_url: string
   }
   /**
    * Who is told what. The secrets are in environment variables; where NAME is unset, in the file that NAME_FILE names, which only its owner may read.
