@@ -4,7 +4,7 @@ import { jobsOf } from './schedule.ts'
 
 /** What is written into conf/alerting_rules.yml, and what the file says of itself. */
 export const managedRules =
-  'Written by `npm run generate` from templates/alerting_rules.yml and the cheat sheet: change those.'
+  'Written by `npm run generate` from templates/monitoring/alerting_rules and the cheat sheet: change those.'
 
 const minute = 60
 const hour = 60 * minute
@@ -14,7 +14,7 @@ const intervals = { '1h': hour, '4h': 4 * hour, '1d': day }
 /** Prometheus' rules for hosts with this cheat sheet: all of their thresholds are its own. */
 export function alertingRules(sheet: CheatSheet, managed: string): string {
   const { health, monitoring, sla, sync } = sheet
-  return render('alerting_rules.yml', {
+  return render('monitoring/alerting_rules', {
     managed,
     runbooks: monitoring.runbooks_url,
     interval_seconds: intervals[sync.interval],

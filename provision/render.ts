@@ -5,7 +5,7 @@ import { quote, quoteForCron, quoteForLogrotate } from './quote.ts'
 
 const plain = engineFor({})
 
-/** Prometheus and Alertmanager have templates of their own in these files, with braces. */
+/** Of `templates/monitoring`: Prometheus and Alertmanager have templates of their own in these files, with braces. */
 const forPrometheus = engineFor({
   outputDelimiterLeft: '<<',
   outputDelimiterRight: '>>',
@@ -35,7 +35,7 @@ function engineFor(delimiters: LiquidOptions): Liquid {
  * value that is neither text nor a number, is an error.
  */
 export function render(template: string, values: Record<string, unknown>): string {
-  const engine = template.endsWith('.yml') ? forPrometheus : plain
+  const engine = template.startsWith('monitoring/') ? forPrometheus : plain
   try {
     return engine.renderFileSync(template, values) as string
   } catch (error) {

@@ -16,8 +16,7 @@ export type ProjectCopy = {
 
 export function copyProject(test: Test): ProjectCopy {
   const folder = temporaryFolder(test)
-  for (const path of parts)
-    cpSync(join(project, path), join(folder, path), { recursive: true })
+  for (const path of parts) cpSync(join(project, path), join(folder, path), { recursive: true })
   symlinkSync(join(project, 'node_modules'), join(folder, 'node_modules'))
   return {
     folder,
