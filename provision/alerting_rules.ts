@@ -18,11 +18,11 @@ export function alertingRules(sheet: CheatSheet, managed: string): string {
     managed,
     runbooks: monitoring.runbooks_url,
     interval_seconds: intervals[sync.interval],
-    freshness_seconds: seconds(sla.freshness_hours * hour),
+    ...ages('fresh', sla.freshness_hours * hour, sheet),
     error_budget: decimal(1 - sla.availability_percent / 100),
     availability_percent: decimal(sla.availability_percent),
     sync_minutes: Math.ceil(sync.timeout_minutes),
-    stale_critical_seconds: seconds(health.max_data_age_hours * hour),
+    ...ages('stale', health.max_data_age_hours * hour, sheet),
     stale_critical_hours: decimal(health.max_data_age_hours),
     stale_warning_seconds: seconds(monitoring.stale_warning_hours * hour),
     stale_warning_hours: decimal(monitoring.stale_warning_hours),
@@ -37,6 +37,21 @@ export function alertingRules(sheet: CheatSheet, managed: string): string {
     clock_seconds: monitoring.max_clock_skew_seconds,
     jobs: overdue(sheet),
   })
+}
+
+/**
+ * How old the last sync and the newest candle may be: as much as is allowed, and never less than all is well with, as the
+ * health check has it. A sync that is due in the middle of a candle leaves the newest closed one as old as that.
+ */
+function ages(name: string, allowed: number, { schedule, sync }: CheatSheet): Record<string, number> {
+  const limit = sync.timeout_minutes * minute
+  const [hours, minutes] = schedule.daily_sync.split(':').map(Number) as [number, number]
+  const intoCandle = (hours * hour + minutes * minute) % intervals[sync.interval]
+  const ofSync = Math.max(allowed, day + limit)
+  return {
+    [`${name}_sync_seconds`]: seconds(ofSync),
+    [`${name}_candle_seconds`]: seconds(Math.max(ofSync, day + intoCandle + limit)),
+  }
 }
 
 /** By the names of the history: snapshots are backups too, and the most frequent one counts. */

@@ -20,7 +20,7 @@ export type Hands = {
 }
 
 /** Files and the release wait until all of them are ready: see `switchOver`. */
-function waits(change: Change): boolean {
+export function waits(change: Change): boolean {
   return change.kind === 'activate' || (change.kind === 'file' && change.content)
 }
 
@@ -62,16 +62,17 @@ export async function carryOut(change: Change, hands: Hands): Promise<void> {
   }
 }
 
-/** Makes the changes that waited, at one moment: the host goes on as it was up to then. */
-export async function switchOver(changes: Change[], hands: Hands): Promise<void> {
+/** Makes the changes that waited, at one moment: the host goes on as it was up to then. Gives their number. */
+export async function switchOver(changes: Change[], hands: Hands): Promise<number> {
   const waiting = changes.filter(waits)
-  if (waiting.length === 0) return
+  if (waiting.length === 0) return 0
   const files = waiting.flatMap(change => (change.kind === 'file' ? [change.to] : []))
   const activations = waiting.flatMap(change =>
     change.kind === 'activate' ? [activateStep(hands.site.install, change.id, change.keep).script] : [],
   )
   const reply = await run(switchStep(files, activations), hands)
   if (reply.status !== 0) throw failed('what was prepared could not be put in its place', reply)
+  return waiting.length
 }
 
 export function run(
@@ -118,11 +119,11 @@ export function failed(what: string, { status, output }: Reply): UserError {
 
 /** What to do about what Debian's tools say. */
 function hintFor(output: string): string {
-  if (/Could not get lock|lock-frontend/.test(output))
-    return 'Another apt is at work on the host: wait for it to end, then run it again.'
   if (/No space left on device/.test(output)) return 'Make room on the host, then run it again.'
   if (/Read-only file system/.test(output))
     return 'A file system of the host is mounted read-only: see dmesg there, remount it, then run it again.'
+  if (/Could not get lock|lock-frontend/.test(output))
+    return 'Another apt is at work on the host: wait for it to end, then run it again.'
   if (/Unable to (?:locate|fetch)|Temporary failure resolving|Failed to fetch/.test(output))
     return 'The host needs its Debian packages: is its way to the mirror open (apt-get update)?'
   return 'Mend that, then run it again: it goes on where it stopped.'

@@ -4,12 +4,38 @@ import type { Step } from './steps.ts'
 /** Above the time for which another apt is waited for: mirrors are slow at times. */
 const seconds = 900
 
+export function installPackages(names: string[], waitSeconds: number): Step {
+  return aptStep(['apt update', `apt install --no-install-recommends -- ${list(names)}`], waitSeconds)
+}
+
+/** Takes packages away that nothing else has come to need since: what would go with them keeps them there. */
+export function purgePackages(names: string[], waitSeconds: number): Step {
+  const script = [
+    'alone=',
+    `for name in ${list(names)}; do`,
+    '  others=',
+    `  for other in $(LC_ALL=C apt-get -s purge -- "$name" 2>/dev/null | sed -n -E 's/^(Purg|Remv) ([^ ]+).*/\\2/p'); do`,
+    `    case ${quote(` ${names.join(' ')} `)} in *" $other "*) ;; *) others="$others $other" ;; esac`,
+    '  done',
+    '  if [ -n "$others" ]; then',
+    '    echo "$name stays, for$others"',
+    '    apt-mark auto "$name" >/dev/null || exit 1',
+    '  else',
+    '    alone="$alone $name"',
+    '  fi',
+    'done',
+    // names of Debian's packages are words of sh as they stand
+    'if [ -n "$alone" ]; then apt purge -- $alone; fi',
+  ]
+  return aptStep(script, waitSeconds)
+}
+
 /**
- * Runs apt-get with each of these arguments in turn, asking nothing; what the last one said comes back. Another apt on the
+ * A script with a function `apt`, which is apt-get that asks nothing; what it said last comes back. Another apt on the
  * host, such as unattended-upgrades, is waited for: apt's own `DPkg::Lock::Timeout` does not cover the locks of its lists
  * and of what it downloads (apt 2.6).
  */
-export function aptStep(runs: string[][], waitSeconds: number): Step {
+function aptStep(script: string[], waitSeconds: number): Step {
   return {
     script: [
       'export DEBIAN_FRONTEND=noninteractive',
@@ -28,9 +54,13 @@ export function aptStep(runs: string[][], waitSeconds: number): Step {
       '    waited=$((waited + 2))',
       '  done',
       '}',
-      ...runs.map(args => `apt ${args.map(word => quote(word)).join(' ')}`),
+      ...script,
       'tail -n 15 "$log"',
     ].join('\n'),
     seconds: seconds + waitSeconds,
   }
+}
+
+function list(words: string[]): string {
+  return words.map(word => quote(word)).join(' ')
 }

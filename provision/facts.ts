@@ -36,6 +36,8 @@ export type Facts = {
   mounted: Set<string>
   /** Names of the secrets that it has. */
   secrets: string[]
+  /** Of the files that were asked for, those that a run which failed has prepared and left. */
+  prepared: string[]
 }
 
 export type Question = {
@@ -86,6 +88,8 @@ export function factsScript({ site, paths, files, packages, mounts }: Question):
     `cat ${install}/first_run ${quiet}`,
     'echo "=== secrets"',
     `sed -n "s/^\\([A-Za-z_][A-Za-z0-9_]*\\)=.*/\\1/p" ${quote(`${site.etc}/environment`)} ${quiet}`,
+    'echo "=== prepared"',
+    `for path in ${list(files)}; do [ ! -e "$path.dpkg-new" ] || echo "$path"; done`,
     'echo "=== manifest"',
     `cat ${install}/manifest.json ${quiet}`,
     'exit 0',
@@ -128,6 +132,7 @@ export function readFacts(text: string): Facts {
     hasRun: of('first_run').length > 0,
     mounted: new Set(of('mounted')),
     secrets: of('secrets'),
+    prepared: of('prepared'),
   }
 }
 

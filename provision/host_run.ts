@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { UserError } from '../scripts/job/errors.ts'
 import { exitStatus } from '../scripts/job/exit_status.ts'
 import type { Address } from './address.ts'
-import { carryOut, failed, type Hands, run, switchOver } from './apply.ts'
+import { carryOut, failed, type Hands, run, switchOver, waits } from './apply.ts'
 import { type Change, describeChange, type PlannedTask, planTasks } from './change.ts'
 import { type Channel, openChannel } from './channel.ts'
 import { diffOf } from './diff.ts'
@@ -18,7 +18,7 @@ import type { Resource, Task } from './resource.ts'
 import type { Site } from './site.ts'
 import type { Under } from './site_of.ts'
 import { Unreachable } from './ssh_errors.ts'
-import { recordStep } from './steps.ts'
+import { forgetPrepared, recordStep } from './steps.ts'
 import { firstRunOf, type Layout, layoutOf, packages, tasksFor } from './tasks.ts'
 
 /** A host to work on. */
@@ -68,7 +68,10 @@ export async function installHost(
     if (!wishes.check && changes.length > 0) await record(plan, hands)
     const [before, after] = aroundTheSwitch(plan.planned)
     for (const task of before) await doTask(task, wishes.check, hands, result)
-    if (!wishes.check) await switchOver(changes, hands)
+    if (!wishes.check) {
+      result.changed += await switchOver(changes, hands)
+      await forgetLeftovers(plan.facts, hands)
+    }
     for (const task of after) await doTask(task, wishes.check, hands, result)
     if (!wishes.check) await forgetRemoved(plan, hands)
     if (wishes.check && result.changed > 0) result.status = 'pending'
@@ -246,7 +249,8 @@ async function record({ tasks, facts, manifest }: Plan, hands: Hands): Promise<v
   if (renderHostManifest(next) === facts.manifest) return
   const known = new Set(manifest.entries.map(({ path }) => path))
   const copies = next.entries.filter(
-    ({ path, kind, before }) => kind === 'file' && before?.type === 'file' && !known.has(path),
+    ({ path, kind, before }) =>
+      kind === 'file' && (before?.type === 'file' || before?.type === 'link') && !known.has(path),
   )
   const reply = await run(
     recordStep(
@@ -257,6 +261,13 @@ async function record({ tasks, facts, manifest }: Plan, hands: Hands): Promise<v
     hands,
   )
   if (reply.status !== 0) throw failed('the record of what is put there could not be written', reply)
+}
+
+/** What an earlier run had prepared, and nobody wants any more: it may be a secret. */
+async function forgetLeftovers({ prepared }: Facts, hands: Hands): Promise<void> {
+  if (prepared.length === 0) return
+  const reply = await run(forgetPrepared(prepared), hands)
+  if (reply.status !== 0) throw failed('what an earlier run had prepared could not be removed', reply)
 }
 
 /** After everything: what was taken away is forgotten. */
@@ -316,7 +327,8 @@ async function doTask(
       throw error
     }
     made.push(change)
-    result.changed++
+    // what is only prepared counts when it is in its place
+    if (check || !waits(change)) result.changed++
   }
   tell(changes.length === 0 ? 'ok' : 'changed', made)
 }

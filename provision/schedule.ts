@@ -25,6 +25,7 @@ const firstSunday = 3 * day
 
 /** The jobs of a cheat sheet. */
 export function jobsOf({ schedule, sync, backup, health }: CheatSheet): ScheduledJob[] {
+  const drilled = schedule.restore_drill_tiers
   const snapshots = schedule.hot_snapshot_minutes * minute
   const dailyBackup = secondsOf(schedule.backup)
   // away from the daily backup, which has a copy of the same moment
@@ -74,7 +75,7 @@ export function jobsOf({ schedule, sync, backup, health }: CheatSheet): Schedule
       name: 'restore_drill',
       title: `Restore drill: ${schedule.restore_drill} UTC`,
       command: 'restore_drill',
-      arguments: [],
+      arguments: drilled === null ? [] : ['--tier', drilled.join(',')],
       period: 7 * day,
       offset: secondsOfWeek(schedule.restore_drill),
       retries: 1,

@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path'
-import { aptStep } from './apt.ts'
+import { exitStatus } from '../scripts/job/exit_status.ts'
+import { installPackages } from './apt.ts'
 import type { Change } from './change.ts'
 import { type HostManifest, originalOf, renderHostManifest } from './manifest.ts'
 import { quote } from './quote.ts'
@@ -18,7 +19,13 @@ export function recordStep({ install }: Site, manifest: HostManifest, copies: st
   const file = join(install, 'manifest.json')
   const keep = copies.map(path => {
     const copy = join(originals, originalOf(path))
-    return `[ -e ${quote(copy)} ] || { cp -a -- ${quote(path)} ${quote(`${copy}.new`)} && mv -T -- ${quote(`${copy}.new`)} ${quote(copy)}; }`
+    // sh does not stop at what fails on the left of an `&&`
+    return lines(
+      `if [ ! -e ${quote(copy)} ] && [ ! -L ${quote(copy)} ]; then`,
+      `  cp -a -- ${quote(path)} ${quote(`${copy}.new`)}`,
+      `  mv -T -- ${quote(`${copy}.new`)} ${quote(copy)}`,
+      'fi',
+    )
   })
   return {
     script: lines(
@@ -40,10 +47,7 @@ export function stepOf(
 ): Step {
   switch (change.kind) {
     case 'packages':
-      return aptStep(
-        [['update'], ['install', '--no-install-recommends', '--', ...change.names]],
-        site.sheet.provision.apt_wait_seconds,
-      )
+      return installPackages(change.names, site.sheet.provision.apt_wait_seconds)
     case 'user':
       return {
         script: `useradd --system --user-group --no-create-home --home-dir ${quote(change.home)} --shell /usr/sbin/nologin -- ${quote(change.name)}`,
@@ -68,10 +72,13 @@ export function stepOf(
       return change.content ? prepareFile(change.to, asRoot) : ownFile(change.to, asRoot)
     case 'remove':
   }
-  return { script: removeScript(site, change.entry) }
+  return { script: lines('set -e', removeScript(site, change.entry)) }
 }
 
-/** Takes away what was put at a path, or brings back what stood there before. A folder that is not empty stays. */
+/**
+ * Takes away what was put at a path, or brings back what stood there before. A folder that is not empty stays. For a
+ * script with `set -e`.
+ */
 export function removeScript(
   { install }: Site,
   { path, kind, before }: HostManifest['entries'][number],
@@ -82,10 +89,17 @@ export function removeScript(
     if (before === null) return `[ -L ${target} ] || rmdir -- ${target} 2>/dev/null || true`
     return `if [ -d ${target} ]; then chown ${quote(`${before.owner}:${before.group}`)} -- ${target}; chmod ${before.mode} -- ${target}; fi`
   }
-  const remove = `rm -f -- ${target} ${quote(temporaryOf(path))}`
-  return before === null
-    ? remove
-    : `${remove}; if [ -e ${quote(original)} ]; then cp -a -- ${quote(original)} ${quote(temporaryOf(path))} && ${giveName(path)}; fi`
+  const temporary = quote(temporaryOf(path))
+  if (before === null) return `rm -f -- ${target} ${temporary}`
+  return lines(
+    `rm -f -- ${temporary}`,
+    `if [ -e ${quote(original)} ] || [ -L ${quote(original)} ]; then`,
+    `  cp -a -- ${quote(original)} ${temporary}`,
+    `  ${giveName(path)}`,
+    'else',
+    `  rm -f -- ${target}`,
+    'fi',
+  )
 }
 
 function ownFile(to: File, asRoot: boolean): Step {
@@ -107,11 +121,16 @@ function prepareFile(to: File, asRoot: boolean): Step {
 }
 
 /**
- * Puts prepared files in their places and makes a release the one that runs, with nothing in it that takes long or needs
- * room: a host has all that is new, or nothing of it.
+ * Puts prepared files in their places and makes a release the one that runs, one rename after the other, with nothing in
+ * between that takes time or needs room. What is removed after that may take a while.
  */
 export function switchStep(files: File[], activation: string[]): Step {
-  return { script: lines('set -e', ...files.map(({ path }) => giveName(path)), ...activation) }
+  return { script: lines('set -e', ...files.map(({ path }) => giveName(path)), ...activation), seconds: 300 }
+}
+
+/** Takes away what a run that failed had prepared. */
+export function forgetPrepared(paths: string[]): Step {
+  return { script: `rm -f -- ${paths.map(path => quote(temporaryOf(path))).join(' ')}` }
 }
 
 /** Standard input to a file beside its place. Nobody else reads it first; what fails leaves nothing. */
@@ -146,9 +165,19 @@ function ownerLines(
   return asRoot ? [`chown ${quote(`${owner}:${group}`)} -- ${quote(path)}`] : []
 }
 
-/** A command of the first run; its status stands in what it prints last. */
+/** A command of the first run. Where cron was quicker with the same job, that is waited for. */
 export function firstStep({ program, args, seconds }: FirstCommand): Step {
-  return { script: [program, ...args].map(word => quote(word)).join(' '), seconds }
+  const command = [program, ...args].map(word => quote(word)).join(' ')
+  const script = lines(
+    'tries=0',
+    `until ${command}; do`,
+    '  status=$?',
+    `  if [ "$status" != ${exitStatus.locked} ] || [ "$tries" -ge 60 ]; then exit "$status"; fi`,
+    '  tries=$((tries + 1))',
+    '  sleep 5',
+    'done',
+  )
+  return { script, seconds: seconds + 300 }
 }
 
 /** That the first run has been, so that it is not run again. */

@@ -1,7 +1,7 @@
 import { UserError } from '../scripts/job/errors.ts'
 import { exitStatus } from '../scripts/job/exit_status.ts'
 import { failed, run } from './apply.ts'
-import { aptStep } from './apt.ts'
+import { purgePackages } from './apt.ts'
 import type { Channel } from './channel.ts'
 import type { HostResult, Tell } from './events.ts'
 import { factsOf, type Host, withHost } from './host_run.ts'
@@ -123,7 +123,7 @@ function removalsFor(site: Site, manifest: HostManifest, purge: boolean): Remova
     removals.push({
       task: 'packages',
       what: manifest.packages,
-      step: aptStep([['purge', '--', ...manifest.packages]], site.sheet.provision.apt_wait_seconds),
+      step: purgePackages(manifest.packages, site.sheet.provision.apt_wait_seconds),
     })
   const left: HostManifest = purge
     ? { ...manifest, entries: [], packages: [], user: null }

@@ -46,7 +46,9 @@ for (const name of pages) {
     }
     for (const [, target = ''] of text.matchAll(/\]\(([^)]+)\)/g))
       test.ok(existsSync(join(folder, target)), `the link to ${target} leads somewhere`)
-    for (const [, key = ''] of text.matchAll(/`((?:health|sync|backup|monitoring|sla)\.[a-z_.]+)`/g)) {
+    for (const [, key = ''] of text.matchAll(
+      /`((?:alerts|backup|health|monitoring|schedule|sla|sync)\.[a-z_.]+)`/g,
+    )) {
       const sheet = JSON.parse(readFileSync(join(project, 'conf/S2_1_CHEAT_SHEET.json'), 'utf8')) as object
       const value = key
         .split('.')

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
+import { UserError } from '../../scripts/job/errors.ts'
 import { type AppFile, appFiles } from './app.ts'
 import { cached, type Packed } from './cache.ts'
 import { shortDigest } from './digest.ts'
@@ -35,7 +36,7 @@ export async function planRelease(arch: Arch, projectRoot = thisProject): Promis
 
 const planned = new Map<Arch, Promise<Release>>()
 
-/** The release of this project as it was when it was first asked for: the same for all hosts of a run, whatever is edited. */
+/** The release of this project as it was when it was first asked for: the same for all hosts of a run. */
 export function currentRelease(arch: Arch): Promise<Release> {
   const known = planned.get(arch) ?? planRelease(arch)
   planned.set(arch, known)
@@ -48,8 +49,14 @@ function sumOf({ path, content }: AppFile): string {
 
 function appLayer(projectRoot: string, id: string, files: AppFile[]): Layer {
   const contents = { folder: projectRoot, files: files.map(({ path }) => path) }
-  return {
-    name: id,
-    pack: signal => cached(id, (target, stop) => writeTarball(contents, target, stop), signal),
+  const sums = files.map(sumOf).join('\n')
+  const write = async (target: string, signal: AbortSignal) => {
+    await writeTarball(contents, target, signal)
+    // the id says what is in it
+    if (appFiles(projectRoot).map(sumOf).join('\n') === sums) return
+    throw new UserError(`the files of ${projectRoot} were changed while they were packed`, {
+      hint: 'Run it again when nothing is changed there any more.',
+    })
   }
+  return { name: id, pack: signal => cached(id, write, signal) }
 }

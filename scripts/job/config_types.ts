@@ -80,6 +80,10 @@ export interface CheatSheet {
      * The weekly restore drill.
      */
     restore_drill: string
+    /**
+     * The tiers that it restores from; null: all that there are. One whose key is kept elsewhere cannot be among them.
+     */
+    restore_drill_tiers: ('hot' | 'warm' | 'cold')[] | null
   }
   /**
    * The daily candle sync.

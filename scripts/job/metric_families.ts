@@ -16,7 +16,7 @@ export function readFamilies(database: Database.Database, config: Config, now: n
     ...checkFamilies(database, totals),
     ...backupFamilies(database, configuredTiers(config), now),
     ...recoveryFamilies(database, now),
-    ...drillFamilies(database, totals, now),
+    ...drillFamilies(database, totals, drilledTiers(config), now),
     ...runFamilies(database, now),
     ...channelFamilies(database),
     gauge('candlekeep_info', 'Which candlekeep wrote this file, and the Node it ran on; always 1.', [
@@ -241,7 +241,22 @@ function recoveryFamilies(database: Database.Database, now: number): Family[] {
 
 type DrillRow = { tier: string; at: number; took: number }
 
-function drillFamilies(database: Database.Database, totals: Totals, now: number): Family[] {
+/** Those of which a drill can be expected: it brings nothing back from an archive, since that costs money. */
+function drilledTiers(config: Config): string[] {
+  const { restore_drill_tiers: chosen } = config.schedule
+  const archived = ['GLACIER', 'DEEP_ARCHIVE'].includes(config.backup.cold.storage_class)
+  return configuredTiers(config).filter(
+    tier => (chosen === null || chosen.includes(tier)) && !(tier === 'cold' && archived),
+  )
+}
+
+function drillFamilies(
+  database: Database.Database,
+  totals: Totals,
+  expected: readonly string[],
+  now: number,
+): Family[] {
+  const isExpected = ({ tier }: { tier: string }) => expected.includes(tier)
   const successes = database
     .prepare(
       `SELECT tier, max(finished_at) AS at, max(0, finished_at - started_at) AS took FROM drills
@@ -259,19 +274,24 @@ function drillFamilies(database: Database.Database, totals: Totals, now: number)
     .all(now) as { tier: string; well: number }[]
   return [
     gauge(
+      'restore_drill_expected',
+      'The tiers that the weekly drill restores from; always 1.',
+      expected.map(tier => ({ labels: { tier }, value: 1 })),
+    ),
+    gauge(
       'restore_drill_last_success_timestamp_seconds',
       'When a backup of a tier was last restored and proven by a drill, in Unix time.',
-      successes.map(({ tier, at }) => ({ labels: { tier }, value: at / 1000 })),
+      successes.filter(isExpected).map(({ tier, at }) => ({ labels: { tier }, value: at / 1000 })),
     ),
     gauge(
       'restore_drill_duration_seconds',
       'How long that took, from the first byte to a proven database.',
-      successes.map(({ tier, took }) => ({ labels: { tier }, value: took / 1000 })),
+      successes.filter(isExpected).map(({ tier, took }) => ({ labels: { tier }, value: took / 1000 })),
     ),
     gauge(
       'restore_drill_last_status',
       'What the last drill of a tier came to: 1 all well, 0 something failed.',
-      last.map(({ tier, well }) => ({ labels: { tier }, value: well })),
+      last.filter(isExpected).map(({ tier, well }) => ({ labels: { tier }, value: well })),
     ),
     counter(total.drillFailures, 'Restores by drills that failed.', [
       { value: totals.get(total.drillFailures) ?? 0 },
@@ -308,14 +328,17 @@ function runFamilies(database: Database.Database, now: number): Family[] {
 }
 
 function channelFamilies(database: Database.Database): Family[] {
-  const channels = database.prepare('SELECT name, failures FROM alert_channels ORDER BY name').all() as {
-    name: string
-    failures: number
-  }[]
+  // where nothing is left to be told, that it once failed is of no account
+  const channels = database
+    .prepare(
+      `SELECT name, iif(name IN (SELECT channel FROM alert_deliveries WHERE outcome = 'due'), failures, 0) AS failures
+       FROM alert_channels ORDER BY name`,
+    )
+    .all() as { name: string; failures: number }[]
   return [
     gauge(
       'alert_channel_failures',
-      'How often in a row people could not be told by a channel; 0 since it last worked.',
+      'How often in a row people could not be told by a channel what they still have to be told.',
       channels.map(({ name, failures }) => ({ labels: { channel: name }, value: failures })),
     ),
   ]

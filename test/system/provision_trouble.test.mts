@@ -139,14 +139,9 @@ await t.test('An update of two hosts', { skip: skipWithoutHosts() }, async group
     nextVersion()
     await poor.run('rm /etc/crypto-futures-agent/cheat_sheet.json')
     await poor.run('mount --bind /etc /etc && mount -o remount,ro,bind /etc')
-    expectFailed(
-      test,
-      await update(),
-      1,
-      /\[poor\] .*cheat_sheet\.json/,
-      /Read-only file system/,
-      /remount it/,
-    )
+    const ended = await update()
+    expectFailed(test, ended, 1, /\[poor\] .*cheat_sheet\.json/, /Read-only file system/, /remount it/)
+    test.match(recapOf(ended, 'poor'), { changed: 1, failed: 1 }, 'only that the release has come counts')
     test.equal(await current(poor), old)
     await poor.run('umount /etc')
     await expectCompletes(test)
@@ -196,4 +191,25 @@ await t.test('An update of two hosts', { skip: skipWithoutHosts() }, async group
       await expectCompletes(test)
     },
   )
+
+  await group.test('what a run prepared that failed goes with the next, wanted or not', async test => {
+    await poor.run('echo A=secret >/etc/crypto-futures-agent/environment.dpkg-new')
+    const ended = await update(['--limit', 'poor'])
+    expectStatus(test, ended, 0)
+    test.match(recapOf(ended, 'poor'), { changed: 0, failed: 0 })
+    test.equal(await poor.run('ls /etc/crypto-futures-agent'), 'cheat_sheet.json\nenvironment\n')
+  })
+
+  await group.test('a package that something else has come to need since stays with it', async test => {
+    const control =
+      'Package: theirs\nVersion: 1\nArchitecture: all\nMaintainer: a\nDescription: b\nDepends: sqlite3\n'
+    await poor.run(
+      `mkdir -p /srv/theirs/DEBIAN && printf '${control.replaceAll('\n', '\\n')}' >/srv/theirs/DEBIAN/control && dpkg-deb -b /srv/theirs /srv/theirs.deb && dpkg -i /srv/theirs.deb`,
+    )
+    const ended = await run('uninstall', ['--purge', '--yes', '--limit', 'poor'])
+    expectStatus(test, ended, 0)
+    test.match(await poor.run('sqlite3 --version'), /^3\./)
+    test.match(await poor.run("dpkg-query -W -f '${db:Status-Status}' theirs"), /^installed$/)
+    test.equal(await poor.run('ls -d /opt/crypto-futures-agent 2>/dev/null || :'), '')
+  })
 })
