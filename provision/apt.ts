@@ -8,13 +8,19 @@ export function installPackages(names: string[], waitSeconds: number): Step {
   return aptStep(['apt update', `apt install --no-install-recommends -- ${list(names)}`], waitSeconds)
 }
 
-/** Takes packages away that nothing else has come to need since: what would go with them keeps them there. */
+/**
+ * Takes packages away that nothing else has come to need since: what would go with them keeps them there. Where that
+ * cannot be told, nothing is taken away.
+ */
 export function purgePackages(names: string[], waitSeconds: number): Step {
   const script = [
     'alone=',
     `for name in ${list(names)}; do`,
+    // somebody may have taken it away
+    '  dpkg-query -W -- "$name" >/dev/null 2>&1 || continue',
+    '  plan=$(LC_ALL=C apt-get -s purge -- "$name" 2>&1) || { echo "$plan"; exit 1; }',
     '  others=',
-    `  for other in $(LC_ALL=C apt-get -s purge -- "$name" 2>/dev/null | sed -n -E 's/^(Purg|Remv) ([^ ]+).*/\\2/p'); do`,
+    `  for other in $(echo "$plan" | sed -n -E 's/^(Purg|Remv) ([^ ]+).*/\\2/p'); do`,
     `    case ${quote(` ${names.join(' ')} `)} in *" $other "*) ;; *) others="$others $other" ;; esac`,
     '  done',
     '  if [ -n "$others" ]; then',

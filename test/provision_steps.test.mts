@@ -13,6 +13,7 @@ import {
 import { delimiter, join } from 'node:path'
 import t, { type Test } from 'tap'
 import sheet from '../conf/S2_1_CHEAT_SHEET.json' with { type: 'json' }
+import { purgePackages } from '../provision/apt.ts'
 import type { HostManifest } from '../provision/manifest.ts'
 import { siteOf } from '../provision/site_of.ts'
 import { recordStep, removeScript } from '../provision/steps.ts'
@@ -94,5 +95,30 @@ await t.test('where it cannot come back, what stands there stays, and it is said
   test.match(stderr, /No space left/)
   test.equal(readFileSync(file, 'utf8'), 'ours')
   test.equal(readdirSync(join(site.install, 'originals')).length, 1, 'and the copy is there for the next try')
+  test.end()
+})
+
+await t.test('a package is taken away only where it is known that nothing goes with it', test => {
+  // what apt would do cannot be had here at will; `provision_trouble` asks the real one
+  const cases = [
+    { plan: 'echo "Purg libatomic1 [12]"', purged: true, status: 0 },
+    { plan: 'echo "Remv gcc [12]"; echo "Purg libatomic1 [12]"', purged: false, status: 0 },
+    { plan: 'echo "out of memory" >&2; exit 100', purged: false, status: 1 },
+  ]
+  for (const { plan, purged, status } of cases) {
+    const folder = temporaryFolder(test)
+    const program = (name: string, text: string) => {
+      writeFileSync(join(folder, name), `#!/bin/sh\n${text}\n`)
+      chmodSync(join(folder, name), 0o755)
+    }
+    program('apt-get', `[ "$1" != -s ] || { ${plan}; exit; }\necho "$@" >'${folder}/done'`)
+    program('dpkg-query', 'exit 0')
+    program('apt-mark', 'exit 0')
+    const { script } = purgePackages(['libatomic1'], 0)
+    const env = { PATH: `${folder}${delimiter}${process.env['PATH']}` }
+    const ended = spawnSync('sh', ['-c', script], { encoding: 'utf8', env })
+    test.equal(ended.status, status, ended.stdout + ended.stderr)
+    test.equal(existsSync(join(folder, 'done')), purged, plan)
+  }
   test.end()
 })
