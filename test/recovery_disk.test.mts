@@ -39,7 +39,8 @@ await t.test('recovery and the disk', { skip }, async group => {
   )
 
   await group.test('what the disk does not give is restored, or left as it is', async test => {
-    const kinds = ['1+', '1', '2+', '1..3', '7+']
+    // a database with a rollback journal is read in six calls at least, by the thread that looks at it: all of these are met
+    const kinds = ['1+', '1', '2+', '1..3', '5+']
     for (const when of soak ? kinds : [pick(kinds)])
       for (const stage of soak ? stages : [pick(stages)]) await unreadable(test, stage, when)
   })
