@@ -57,6 +57,8 @@ export async function carryOut(change: Change, hands: Hands): Promise<void> {
     case 'user':
     case 'directory':
     case 'file':
+    case 'service':
+    case 'stop':
     case 'remove':
       return expectDone(await run(stepOf(change, site, asRoot), hands), change)
   }

@@ -4,8 +4,39 @@ import type { Step } from './steps.ts'
 /** Above the time for which another apt is waited for: mirrors are slow at times. */
 const seconds = 900
 
-export function installPackages(names: string[], waitSeconds: number): Step {
-  return aptStep(['apt update', `apt install --no-install-recommends -- ${list(names)}`], waitSeconds)
+/** `held`: those whose services apt does not start, as they are to be configured first. */
+export function installPackages(names: string[], waitSeconds: number, held: readonly string[]): Step {
+  const here = held.filter(name => names.includes(name))
+  return aptStep(
+    [
+      ...(here.length === 0 ? [] : [holdBack(here)]),
+      'apt update',
+      // a file of a package that stands there already is ours
+      `apt install -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold --no-install-recommends -- ${list(names)}`,
+    ],
+    waitSeconds,
+  )
+}
+
+/**
+ * Tells apt not to start some services (Debian's invoke-rc.d and deb-systemd-invoke ask this program), as long as this
+ * shell lives: one that was killed leaves nothing that counts. A program of somebody else's stays.
+ */
+function holdBack(names: string[]): string {
+  return [
+    'policy=/usr/sbin/policy-rc.d',
+    'if [ ! -e "$policy" ] || grep -q "for candlekeep" "$policy"; then',
+    '  made=$policy',
+    '  {',
+    "    echo '#!/bin/sh'",
+    "    echo '# for candlekeep, while it installs'",
+    `    echo 'case "$1" in ${names.join('|')}) [ ! -d "/proc/'$$'" ] || exit 101 ;; esac'`,
+    "    echo 'exit 0'",
+    '  } >"$policy.new"',
+    '  chmod 755 "$policy.new"',
+    '  mv -T -- "$policy.new" "$policy"',
+    'fi',
+  ].join('\n')
 }
 
 /**
@@ -47,7 +78,8 @@ function aptStep(script: string[], waitSeconds: number): Step {
       'export DEBIAN_FRONTEND=noninteractive',
       // the services of a package must not hold on to what is read from here
       'log=$(mktemp) || exit 1',
-      `trap 'rm -f -- "$log"' EXIT`,
+      'made=',
+      `trap 'rm -f -- "$log" \${made:+"$made"}' EXIT`,
       'waited=0',
       'apt() {',
       '  until apt-get -q -y -o Acquire::Retries=3 "$@" </dev/null >"$log" 2>&1; do',

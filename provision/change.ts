@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Facts, PathFact } from './facts.ts'
-import { type Entry, type HostManifest, orphansOf } from './manifest.ts'
+import { type Entry, type HostManifest, orphansOf, strayServicesOf } from './manifest.ts'
 import type { Directory, File, FirstCommand, Resource, Task } from './resource.ts'
 
 /** Something about a host that is not as it should be; `steps.ts` says how it is made so. */
@@ -12,6 +12,8 @@ export type Change =
   | { kind: 'layer'; layer: Extract<Resource, { kind: 'layer' }>['layer'] }
   | { kind: 'release'; release: Extract<Resource, { kind: 'release' }>['release'] }
   | { kind: 'activate'; id: string; from: string | undefined; keep: number }
+  | { kind: 'service'; name: string; listen: string; startWith: string; wasRunning: boolean }
+  | { kind: 'stop'; name: string }
   | { kind: 'remove'; entry: Entry }
   | { kind: 'first_run'; commands: FirstCommand[] }
 
@@ -27,7 +29,10 @@ export function planTasks(tasks: Task[], facts: Facts, manifest: HostManifest): 
   })
   const all = tasks.flatMap(({ resources }) => resources)
   const orphans = orphansOf(manifest, all).filter(({ path }) => facts.paths.has(path))
-  const removals = orphans.map(entry => ({ kind: 'remove' as const, entry }))
+  const removals = [
+    ...strayServicesOf(manifest, all).map(name => ({ kind: 'stop' as const, name })),
+    ...orphans.map(entry => ({ kind: 'remove' as const, entry })),
+  ]
   if (removals.length === 0) return planned
   return [...planned, { name: 'what is no longer wanted', ok: 0, changes: removals }]
 }
@@ -60,6 +65,14 @@ function changesOf(resource: Resource, facts: Facts): Change[] {
         from === release.id ? [] : [{ kind: 'activate', id: release.id, from, keep }]
       return [...sent, ...activated]
     }
+    case 'service': {
+      const { name, listen, files } = resource
+      const startWith = digestOf(files.map(file => contentDigest(file, facts)).join('\n'))
+      const { isRunning = false, startedWith } = facts.services.get(name) ?? {}
+      return isRunning && startedWith === startWith
+        ? []
+        : [{ kind: 'service', name, listen, startWith, wasRunning: isRunning }]
+    }
     case 'first_run':
   }
   return facts.hasRun ? [] : [{ kind: 'first_run', commands: resource.commands }]
@@ -74,6 +87,10 @@ function withOneInstallation(changes: Change[]): Change[] {
 
 function sameOwner(to: Directory | File, from: PathFact): boolean {
   return to.mode === from.mode && to.owner === from.owner && to.group === from.group
+}
+
+function contentDigest(file: File, { paths }: Facts): string {
+  return file.keep === true ? (paths.get(file.path)?.digest ?? '') : digestOf(file.content)
 }
 
 function digestOf(content: string): string {
@@ -96,6 +113,10 @@ export function describeChange(change: Change): string {
       return `release ${change.release.id}`
     case 'activate':
       return `current → ${change.id}${change.from === undefined ? '' : `, was ${change.from}`}`
+    case 'service':
+      return `service ${change.name} (${change.wasRunning ? 'to be started anew' : 'not running'})`
+    case 'stop':
+      return `service ${change.name} (no longer wanted)`
     case 'remove':
       return `${change.entry.path} (no longer wanted)`
     case 'first_run':

@@ -21,6 +21,7 @@ import type { HostResult, Tell } from './events.ts'
 import type { Host } from './host_run.ts'
 import { type Hosts, limitHosts, loadInventory } from './inventory.ts'
 import { openProvisionLog } from './log.ts'
+import { requireReachable } from './monitoring.ts'
 import { recap, tellMachines, tellPeople } from './output.ts'
 import { findSecrets, secretNames } from './secrets.ts'
 import { siteOf, type Under } from './site_of.ts'
@@ -195,20 +196,33 @@ function hostsOf(flags: FlagValues<typeof hostFlags & typeof commonFlags>): Host
     ]
   const file = flags.inventory ?? defaultInventory
   const inventory = flags.inventory !== undefined || existsSync(file) ? loadInventory(file) : undefined
+  const listed = ({ name, address, vars }: Hosts['hosts'][number]) =>
+    make(name, address, vars, undefined, inventory)
+  const withTargets = (chosen: Host[]) => withAllTargets(chosen, () => inventory?.hosts.map(listed) ?? chosen)
   if (host !== undefined) {
     const known = inventory?.hosts.find(({ name }) => name === host)
-    return known === undefined
-      ? [make(host, parseAddress(host), [], undefined, inventory)]
-      : [make(known.name, known.address, known.vars, undefined, inventory)]
+    return withTargets([
+      known === undefined ? make(host, parseAddress(host), [], undefined, inventory) : listed(known),
+    ])
   }
   if (inventory === undefined)
     throw usage(
       'no hosts are named',
       'Give --host USER@HOST, --local --root DIR, or write conf/inventory.json (conf/inventory.example.json shows one).',
     )
-  return limitHosts(inventory.hosts, limit).map(({ name, address, vars }) =>
-    make(name, address, vars, undefined, inventory),
-  )
+  return withTargets(limitHosts(inventory.hosts, limit).map(listed))
+}
+
+function watches({ site }: Host): boolean {
+  return site.sheet.provision.roles.includes('monitoring')
+}
+
+/** Prometheus asks all hosts of the inventory, whichever of them are set up now. */
+function withAllTargets(chosen: Host[], everyHost: () => Host[]): Host[] {
+  if (!chosen.some(watches)) return chosen
+  const targets = everyHost().flatMap(({ site }) => site.targets)
+  for (const { name } of chosen.filter(watches)) requireReachable(name, targets)
+  return chosen.map(host => (watches(host) ? { ...host, site: { ...host.site, targets } } : host))
 }
 
 function sheetOf(named: string | undefined): CheatSheet {

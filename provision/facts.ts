@@ -1,5 +1,7 @@
+import { alertmanagerFile } from './monitoring.ts'
 import { quote } from './quote.ts'
 import { ancestorsOf } from './resource.ts'
+import { serviceFacts } from './service.ts'
 import type { Site } from './site.ts'
 
 /** What a path of a host is. */
@@ -36,6 +38,8 @@ export type Facts = {
   mounted: Set<string>
   /** Names of the secrets that it has. */
   secrets: string[]
+  /** Of the services that were asked for: whether each runs, and with what it was started last (`service.ts`). */
+  services: Map<string, { isRunning: boolean; startedWith: string }>
   /** Of the files that were asked for, those that a run which failed has prepared and left. */
   prepared: string[]
 }
@@ -48,6 +52,7 @@ export type Question = {
   packages: string[]
   /** Places where something may be mounted. */
   mounts: string[]
+  services: string[]
 }
 
 function list(values: string[]): string {
@@ -55,7 +60,7 @@ function list(values: string[]): string {
 }
 
 /** sh text that prints what `readFacts` reads. It changes nothing, and ends with 0 whatever there is. */
-export function factsScript({ site, paths, files, packages, mounts }: Question): string {
+export function factsScript({ site, paths, files, packages, mounts, services }: Question): string {
   const install = quote(site.install)
   const quiet = '2>/dev/null'
   return [
@@ -72,6 +77,9 @@ export function factsScript({ site, paths, files, packages, mounts }: Question):
     `getent passwd ${quote(site.user)} ${quiet}`,
     'echo "=== paths"',
     `stat -c "%F|%a|%U|%G|%n" -- ${list([...new Set(paths.flatMap(path => [...ancestorsOf(path), path]))])} ${quiet}`,
+    // what was put there and may be wanted no longer; such a path has no quotes (site_of.ts)
+    `sed -n 's/^ *"path": "\\(.*\\)",$/\\1/p' ${install}/manifest.json ${quiet} |`,
+    `  while IFS= read -r path; do stat -c "%F|%a|%U|%G|%n" -- "$path" ${quiet}; done`,
     'echo "=== digests"',
     `sha256sum -- ${list(files)} ${quiet}`,
     'echo "=== releases"',
@@ -88,6 +96,9 @@ export function factsScript({ site, paths, files, packages, mounts }: Question):
     `cat ${install}/first_run ${quiet}`,
     'echo "=== secrets"',
     `sed -n "s/^\\([A-Za-z_][A-Za-z0-9_]*\\)=.*/\\1/p" ${quote(`${site.etc}/environment`)} ${quiet}`,
+    `sed -n 's/^# secrets: //p' ${quote(alertmanagerFile(site))} ${quiet} | tr ' ' '\n'`,
+    'echo "=== services"',
+    ...services.map(name => serviceFacts(site, name)),
     'echo "=== prepared"',
     `for path in ${list(files)}; do [ ! -e "$path.dpkg-new" ] || echo "$path"; done`,
     'echo "=== manifest"',
@@ -131,7 +142,13 @@ export function readFacts(text: string): Facts {
     current: of('current')[0]?.replace(/^releases\//, ''),
     hasRun: of('first_run').length > 0,
     mounted: new Set(of('mounted')),
-    secrets: of('secrets'),
+    secrets: [...new Set(of('secrets'))],
+    services: new Map(
+      of('services').map(line => {
+        const [name = '', isRunning = '', startedWith = ''] = line.split(' ')
+        return [name, { isRunning: isRunning === 'yes', startedWith }]
+      }),
+    ),
     prepared: of('prepared'),
   }
 }

@@ -3,7 +3,8 @@ import { render } from './render.ts'
 import { jobsOf, minutesFor, type ScheduledJob } from './schedule.ts'
 import type { HostFile, Site } from './site.ts'
 
-const managed = 'Put here by candlekeep: changes are undone by its next installation.'
+/** What files say of themselves. */
+export const managed = 'Put here by candlekeep: changes are undone by its next installation.'
 
 /** A job's own limit comes first, and it has a minute to say that it was reached. */
 const margin = 60

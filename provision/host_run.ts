@@ -11,15 +11,25 @@ import { diffOf } from './diff.ts'
 import type { HostResult, Tell } from './events.ts'
 import { type Facts, factsScript, readFacts } from './facts.ts'
 import { type HostManifest, manifestWith, readHostManifest, renderHostManifest } from './manifest.ts'
-import { doubtsAbout, preflight, requireOwner, requireRoom } from './preflight.ts'
+import { alertmanagerFile, alertmanagerSecrets } from './monitoring.ts'
+import { doubtsAbout, preflight, requireOwner, requireOwnServices, requireRoom } from './preflight.ts'
 import { quote } from './quote.ts'
 import { currentRelease, type Release } from './release/release.ts'
-import type { Resource, Task } from './resource.ts'
+import type { File, Resource, Task } from './resource.ts'
 import type { Site } from './site.ts'
 import type { Under } from './site_of.ts'
 import { Unreachable } from './ssh_errors.ts'
 import { forgetPrepared, recordStep } from './steps.ts'
-import { firstRunOf, type Layout, layoutOf, packages, tasksFor } from './tasks.ts'
+import {
+  allFiles,
+  firstRunOf,
+  hasJobs,
+  type Layout,
+  layoutOf,
+  ownedFile,
+  packagesOf,
+  tasksFor,
+} from './tasks.ts'
 
 /** A host to work on. */
 export type Host = { name: string; address: Address | undefined; site: Site; under: Under }
@@ -53,7 +63,7 @@ export async function installHost(
 ): Promise<HostResult> {
   return withHost(host, { ...wishes, lock: !wishes.check }, signal, tell, async (channel, result) => {
     const plan = await lookAt(host, channel, wishes, signal, tell)
-    result.release = plan.release.id
+    if (hasJobs(host.site)) result.release = plan.release.id
     const changes = plan.planned.flatMap(task => task.changes)
     if (wishes.diff) await showDiffs(host, changes, channel, signal, tell)
     const hands = {
@@ -168,40 +178,43 @@ export async function lookAt(
     process.arch === 'x64' || process.arch === 'arm64' ? currentRelease(process.arch) : undefined,
   ])
   const arch = preflight(facts, under)
-  requireOwner(facts, site)
+  if (hasJobs(site)) requireOwner(facts, site)
   if (!underRoot)
     for (const text of doubtsAbout(facts, Date.now())) tell({ event: 'doubt', host: name, text })
   const release = await currentRelease(arch)
-  if (!facts.releases.has(release.id)) requireRoom(facts, site.install)
+  if (hasJobs(site) && !facts.releases.has(release.id)) requireRoom(facts, site.install)
   const manifest = readHostManifest(facts.manifest)
   if (manifest === undefined)
     throw new UserError(`${site.install}/manifest.json cannot be read as what candlekeep writes`, {
       hint: 'It says what was there before candlekeep came. Bring it back from a copy, or move it away to begin anew.',
     })
+  requireOwnServices(facts, manifest, layout)
   const tasks = [
     ...tasksFor(site, withSecretsKept(layout, facts, site, wishes.forgetSecrets), {
       release,
       underRoot,
       mounted: facts.mounted,
     }),
-    ...(wishes.firstRun ? [firstRunOf(site)] : []),
+    ...(wishes.firstRun && hasJobs(site) ? [firstRunOf(site)] : []),
   ]
   return { facts, manifest, release, tasks, planned: planTasks(tasks, facts, manifest) }
 }
 
 export async function factsOf(
   site: Site,
-  { folders, files }: Layout,
+  layout: Layout,
   channel: Channel,
   signal: AbortSignal,
 ): Promise<Facts> {
   const { mount } = site.sheet.backup.warm
+  const files = [...allFiles(layout), ...(layout.services.length > 0 ? alertmanagerSecrets(site) : [])]
   const script = factsScript({
     site,
-    paths: [...folders, ...files].map(({ path }) => path),
+    paths: [...layout.folders, ...files].map(({ path }) => path),
     files: files.map(({ path }) => path),
-    packages,
+    packages: packagesOf(site, layout),
     mounts: mount === null ? [] : [mount],
+    services: layout.services.map(({ name }) => name),
   })
   const reply = await channel.ask({ script, signal })
   if (reply.status !== 0) throw failed('it could not be looked at', reply)
@@ -209,7 +222,8 @@ export async function factsOf(
 }
 
 /** Secrets that are on a host and are not given this time are never lost by oversight. */
-function withSecretsKept(layout: Layout, facts: Facts, { secrets, etc }: Site, forget: boolean): Layout {
+function withSecretsKept(layout: Layout, facts: Facts, site: Site, forget: boolean): Layout {
+  const { secrets } = site
   const lost = facts.secrets.filter(name => !Object.hasOwn(secrets, name))
   if (forget || lost.length === 0) return layout
   if (Object.keys(secrets).length > 0) {
@@ -217,10 +231,23 @@ function withSecretsKept(layout: Layout, facts: Facts, { secrets, etc }: Site, f
       hint: 'Give all of them (the inventory\'s "secrets", or the environment), none to keep what is there, or --forget-secrets.',
     })
   }
-  const files = layout.files.map(file =>
-    file.path === `${etc}/environment` ? { ...file, keep: true as const } : file,
-  )
-  return { ...layout, files }
+  const services = layout.services.map(service => ({ ...service, files: kept(service.files) }))
+  return { ...layout, files: kept(layout.files), services: withSecretFiles(services, facts, site) }
+}
+
+function kept(files: File[]): File[] {
+  return files.map(file => (file.secret === true ? { ...file, keep: true as const } : file))
+}
+
+/** What Alertmanager's configuration, which stays as it is, names. */
+function withSecretFiles(services: Layout['services'], { paths }: Facts, site: Site): Layout['services'] {
+  const there = alertmanagerSecrets(site)
+    .filter(({ path }) => paths.has(path))
+    .map(file => ({ ...ownedFile(site, file, false), keep: true as const }))
+  return services.map(service => {
+    const isAlertmanager = service.files.some(({ path }) => path === alertmanagerFile(site))
+    return isAlertmanager ? { ...service, files: [...there, ...service.files] } : service
+  })
 }
 
 async function showDiffs(
@@ -272,31 +299,31 @@ async function forgetLeftovers({ prepared }: Facts, hands: Hands): Promise<void>
 
 /** After everything: what was taken away is forgotten. */
 async function forgetRemoved({ tasks, facts, manifest, planned }: Plan, hands: Hands): Promise<void> {
-  const removed = new Set(
-    planned.flatMap(({ changes }) =>
-      changes.flatMap(change => (change.kind === 'remove' ? [change.entry.path] : [])),
-    ),
-  )
-  if (removed.size === 0) return
+  const changes = planned.flatMap(task => task.changes)
+  const removed = new Set(changes.flatMap(change => (change.kind === 'remove' ? [change.entry.path] : [])))
+  const stopped = new Set(changes.flatMap(change => (change.kind === 'stop' ? [change.name] : [])))
+  if (removed.size + stopped.size === 0) return
   const all = manifestWith(
     manifest,
     tasks.flatMap(task => task.resources),
     facts,
   )
-  const reply = await run(
-    recordStep(hands.site, { ...all, entries: all.entries.filter(({ path }) => !removed.has(path)) }, []),
-    hands,
-  )
+  const left = {
+    ...all,
+    entries: all.entries.filter(({ path }) => !removed.has(path)),
+    services: all.services.filter(name => !stopped.has(name)),
+  }
+  const reply = await run(recordStep(hands.site, left, []), hands)
   if (reply.status !== 0) throw failed('the record of what is put there could not be written', reply)
 }
 
-/** The first run takes what is new; and what is no longer wanted is in use until then. */
+/** Services and the first run take what is new; and what is no longer wanted is in use until then. */
 function aroundTheSwitch(planned: PlannedTask[]): [before: PlannedTask[], after: PlannedTask[]] {
   return [planned.filter(task => !isAfterTheSwitch(task)), planned.filter(isAfterTheSwitch)]
 }
 
 function isAfterTheSwitch({ changes }: PlannedTask): boolean {
-  return changes.some(({ kind }) => kind === 'first_run' || kind === 'remove')
+  return changes.some(({ kind }) => ['service', 'first_run', 'remove', 'stop'].includes(kind))
 }
 
 async function doTask(

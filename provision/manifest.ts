@@ -16,16 +16,19 @@ export type HostManifest = {
   packages: string[]
   /** The user that was made, if one was. */
   user: string | null
+  /** Services that were configured and started. */
+  services: string[]
 }
 
-const nothingPut: HostManifest = { version: 1, entries: [], packages: [], user: null }
+const nothingPut: HostManifest = { version: 1, entries: [], packages: [], user: null, services: [] }
 
 /** Reads the record of a host; what cannot be read counts as none, and is said by the caller. */
 export function readHostManifest(text: string): HostManifest | undefined {
   if (text.trim() === '') return nothingPut
   try {
     const manifest = JSON.parse(text) as HostManifest
-    return manifest.version === 1 ? manifest : undefined
+    // earlier ones knew of no services
+    return manifest.version === 1 ? { ...nothingPut, ...manifest } : undefined
   } catch {
     return undefined
   }
@@ -65,6 +68,7 @@ export function manifestWith(old: HostManifest, resources: Resource[], facts: Fa
     entries: [...entries.values()].toSorted((a, b) => (a.path < b.path ? -1 : 1)),
     packages: [...new Set([...old.packages, ...absent])].toSorted(),
     user: old.user ?? (made !== undefined && !facts.userExists ? made.name : null),
+    services: [...new Set([...old.services, ...namesOfServices(resources)])].toSorted(),
   }
 }
 
@@ -73,6 +77,16 @@ export function orphansOf(manifest: HostManifest, resources: Resource[]): Entry[
   const paths = resources.flatMap(resource => ('path' in resource ? [resource.path] : []))
   const wanted = new Set(paths.flatMap(path => [path, ...ancestorsOf(path)]))
   return manifest.entries.filter(({ path, data }) => data !== true && !wanted.has(path)).toReversed()
+}
+
+/** Services that we started and are no longer wanted. */
+export function strayServicesOf({ services }: HostManifest, resources: Resource[]): string[] {
+  const wanted = new Set(namesOfServices(resources))
+  return services.filter(name => !wanted.has(name))
+}
+
+function namesOfServices(resources: Resource[]): string[] {
+  return resources.flatMap(resource => (resource.kind === 'service' ? [resource.name] : []))
 }
 
 /** Name of the copy of a file that stood where ours is now, in INSTALL/originals. */

@@ -3,9 +3,11 @@ import { UserError } from '../scripts/job/errors.ts'
 import { formatDuration, minute } from '../scripts/job/time.ts'
 import { formatBytes } from '../scripts/job/words.ts'
 import type { Facts } from './facts.ts'
+import type { HostManifest } from './manifest.ts'
 import type { Arch } from './release/runtime_files.ts'
 import type { Site } from './site.ts'
 import type { Under } from './site_of.ts'
+import type { Layout } from './tasks.ts'
 
 /** What the output of `uname -m` is to Node's releases. */
 const archOf: Record<string, Arch> = { x86_64: 'x64', aarch64: 'arm64' }
@@ -46,6 +48,20 @@ export function requireOwner({ paths }: Facts, { user, sheet }: Site): void {
     if (there === undefined || there.owner === user) continue
     throw new UserError(`${path} belongs to ${there.owner}, and the jobs would run as ${user}`, {
       hint: `Set provision.user to ${JSON.stringify(there.owner)}: jobs have to write the agent's database as the agent does.`,
+    })
+  }
+}
+
+/** Throws a UserError where somebody else has a service already that we would configure. */
+export function requireOwnServices(
+  { packages }: Facts,
+  manifest: HostManifest,
+  { services }: Pick<Layout, 'services'>,
+): void {
+  for (const { name } of services) {
+    if (!packages.has(name) || manifest.packages.includes(name)) continue
+    throw new UserError(`${name} is there already, and candlekeep did not put it there`, {
+      hint: `Take it away first (apt-get purge ${name}), or leave its role away and see docs/monitoring.md for one of your own.`,
     })
   }
 }

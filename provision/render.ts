@@ -27,6 +27,8 @@ function engineFor(delimiters: LiquidOptions): Liquid {
   engine.registerFilter('sh', quote)
   engine.registerFilter('cron', quoteForCron)
   engine.registerFilter('logrotate', quoteForLogrotate)
+  // JSON is YAML (YAML 1.2, 1.3)
+  engine.registerFilter('yaml', (value: unknown) => JSON.stringify(value))
   return engine
 }
 

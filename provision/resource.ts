@@ -31,7 +31,11 @@ export type Resource =
   | File
   | { kind: 'layer'; layer: Layer }
   | { kind: 'release'; release: Release; keep: number }
+  | DaemonResource
   | { kind: 'first_run'; commands: FirstCommand[] }
+
+/** A service that runs with what these files say. */
+type DaemonResource = { kind: 'service'; name: string; listen: string; files: File[] }
 
 /** A command that is run once, on a host that has not run it yet. */
 export type FirstCommand = { title: string; program: string; args: string[]; seconds: number; well: number[] }

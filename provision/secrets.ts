@@ -13,6 +13,7 @@ export function secretNames({ alerts, backup }: CheatSheet): string[] {
   return [
     heartbeat.url_env,
     heartbeat.backup_url_env,
+    heartbeat.watchdog_url_env,
     slack.webhook_env,
     email.smtp_env,
     pagerduty.routing_key_env,

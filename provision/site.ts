@@ -1,7 +1,10 @@
 import type { CheatSheet } from '../scripts/job/config_types.ts'
+import type { Target } from './monitoring.ts'
 
 /** A host as it is to be: its merged cheat sheet, and where things go. All paths are absolute. */
 export type Site = {
+  /** What the inventory calls it, and Prometheus its `instance`. */
+  name: string
   sheet: CheatSheet
   /** Releases, the files that they share, and the record of what was put on the host. */
   install: string
@@ -18,6 +21,8 @@ export type Site = {
   group: string
   /** Environment of the jobs, by name. */
   secrets: Record<string, string>
+  /** What Prometheus asks, where it runs here. */
+  targets: Target[]
 }
 
 /** A file as it is to be on a host. */
@@ -26,9 +31,19 @@ export type HostFile = {
   content: string
   /** `0644` */
   mode: string
-  owner: 'root' | 'user'
+  /** `prometheus`: root's, and its group may read it. */
+  owner: 'root' | 'user' | 'prometheus'
   /** Its content is never shown. */
   secret?: true
   /** A sh command that ends with 0 where the file whose path is `$1` may be put in place. */
   validate?: string
+}
+
+/** A daemon of one of Debian's packages, which is started anew when what it reads has changed. */
+export type Service = {
+  /** Of the package and of the service. */
+  name: string
+  /** `127.0.0.1:9090` */
+  listen: string
+  files: HostFile[]
 }

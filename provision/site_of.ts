@@ -4,6 +4,8 @@ import { checkConfig, withAbsolutePaths } from '../scripts/job/config.ts'
 import type { CheatSheet } from '../scripts/job/config_types.ts'
 import { UserError } from '../scripts/job/errors.ts'
 import { exitStatus } from '../scripts/job/exit_status.ts'
+import { parseListen } from './listen.ts'
+import { targetOf } from './monitoring.ts'
 import type { Site } from './site.ts'
 
 /** A part of a cheat sheet, and where it stands, for errors. */
@@ -30,9 +32,11 @@ export function siteOf(
   const rooted = placeUnder(withAbsolutePaths(checked, '/'), under)
   const { paths, provision } = rooted
   refuseStrangePaths(rooted, title)
+  refusePublicAddresses(rooted, title)
   const at = (path: string) => (under === undefined ? path : join(under.root, path))
   const user = under === undefined ? provision.user : userInfo().username
   return {
+    name,
     sheet: rooted,
     install: paths.install,
     jobs: paths.jobs,
@@ -42,6 +46,7 @@ export function siteOf(
     user,
     group: user,
     secrets,
+    targets: targetOf(name, rooted),
   }
 }
 
@@ -101,6 +106,22 @@ function refuseStrangePaths({ paths, backup }: CheatSheet, title: string): void 
     }
     if (path.split('/').filter(Boolean).length < 2)
       throw refused(title, name, path, 'is a folder of the system: name one of its own below it')
+  }
+}
+
+/** None of these daemons asks for a password. */
+function refusePublicAddresses({ monitoring }: CheatSheet, title: string): void {
+  for (const name of ['exporter_listen', 'prometheus_listen', 'alertmanager_listen'] as const) {
+    const listen = parseListen(monitoring[name])
+    if (listen === undefined)
+      throw refused(title, `monitoring.${name}`, monitoring[name], 'is no address and port')
+    if (!listen.isPrivate)
+      throw refused(
+        title,
+        `monitoring.${name}`,
+        monitoring[name],
+        'can be reached by anybody: give a loopback or private address of the host',
+      )
   }
 }
 

@@ -3,8 +3,11 @@ import { exitStatus } from '../scripts/job/exit_status.ts'
 import { installPackages } from './apt.ts'
 import type { Change } from './change.ts'
 import { type HostManifest, originalOf, renderHostManifest } from './manifest.ts'
+import { daemons } from './monitoring.ts'
 import { quote } from './quote.ts'
 import type { File, FirstCommand } from './resource.ts'
+import { startService, stopService } from './service.ts'
+import { giveName, lines, temporaryOf, writeBeside } from './sh_files.ts'
 import type { Site } from './site.ts'
 
 /** Something for a host to do: text for sh, and what it reads from standard input. */
@@ -47,7 +50,11 @@ export function stepOf(
 ): Step {
   switch (change.kind) {
     case 'packages':
-      return installPackages(change.names, site.sheet.provision.apt_wait_seconds)
+      return installPackages(change.names, site.sheet.provision.apt_wait_seconds, daemons)
+    case 'service':
+      return startService(site, change)
+    case 'stop':
+      return stopService(site, change.name)
     case 'user':
       return {
         script: `useradd --system --user-group --no-create-home --home-dir ${quote(change.home)} --shell /usr/sbin/nologin -- ${quote(change.name)}`,
@@ -133,31 +140,6 @@ export function forgetPrepared(paths: string[]): Step {
   return { script: `rm -f -- ${paths.map(path => quote(temporaryOf(path))).join(' ')}` }
 }
 
-/** Standard input to a file beside its place. Nobody else reads it first; what fails leaves nothing. */
-function writeBeside(path: string, mode: string, ownership: string[] = [], checks: string[] = []): string[] {
-  return [
-    `t=${quote(temporaryOf(path))}`,
-    `trap 'status=$?; [ "$status" = 0 ] || rm -f -- "$t"; exit "$status"' EXIT`,
-    `[ ! -d ${quote(path)} ] || { echo ${quote(`${path} is a folder`)}; exit 1; }`,
-    'umask 077',
-    'cat >"$t"',
-    ...ownership,
-    `chmod ${mode} -- "$t"`,
-    ...checks,
-    'sync -- "$t"',
-  ]
-}
-
-/** Nobody sees a half of a file. */
-function giveName(path: string): string {
-  return `mv -T -- ${quote(temporaryOf(path))} ${quote(path)}`
-}
-
-/** Neither cron nor logrotate reads a file of such a name, should one be left over. */
-function temporaryOf(path: string): string {
-  return `${path}.dpkg-new`
-}
-
 function ownerLines(
   { path, owner, group }: { path: string; owner: string; group: string },
   asRoot: boolean,
@@ -184,8 +166,4 @@ export function firstStep({ program, args, seconds }: FirstCommand): Step {
 export function firstRunDone({ install }: Site): Step {
   const file = join(install, 'first_run')
   return { script: lines('set -e', ...writeBeside(file, '0644'), giveName(file)), input: 'done\n' }
-}
-
-export function lines(...all: string[]): string {
-  return all.join('\n')
 }

@@ -1,36 +1,76 @@
 import { dirname, join } from 'node:path'
-import { filesOf } from './files.ts'
+import { filesOf, managed } from './files.ts'
+import { monitoringFolder, servicesOf } from './monitoring.ts'
 import type { Release } from './release/release.ts'
-import type { Directory, File, FirstCommand, Task } from './resource.ts'
-import type { Site } from './site.ts'
+import type { Directory, File, FirstCommand, Resource, Task } from './resource.ts'
+import type { HostFile, Site } from './site.ts'
 
-/** What is to be at paths of a host. */
-export type Layout = { folders: Directory[]; files: File[] }
+/** What is to be at paths of a host, and the services that run with some of it. */
+export type Layout = {
+  folders: Directory[]
+  /** Of the jobs. */
+  files: File[]
+  services: Extract<Resource, { kind: 'service' }>[]
+}
 
 export function layoutOf(site: Site, underRoot: boolean): Layout {
-  const files = filesOf(site).map(file => ownedFile(site, file, underRoot))
-  return { folders: foldersOf(site, underRoot), files }
+  const owned = (files: HostFile[]) => files.map(file => ownedFile(site, file, underRoot))
+  // services are those of a whole machine
+  const services = underRoot ? [] : servicesOf(site, managed)
+  return {
+    folders: foldersOf(site, underRoot),
+    files: hasJobs(site) ? owned(filesOf(site)) : [],
+    services: services.map(({ files, ...service }) => ({
+      kind: 'service',
+      ...service,
+      files: owned(files),
+    })),
+  }
+}
+
+/** All files, whatever reads them. */
+export function allFiles({ files, services }: Layout): File[] {
+  return [...files, ...services.flatMap(service => service.files)]
+}
+
+export function hasJobs({ sheet }: Site): boolean {
+  return sheet.provision.roles.includes('jobs')
+}
+
+/** Those that a host is to have. */
+export function packagesOf(site: Site, { services }: Pick<Layout, 'services'>): string[] {
+  return [...(hasJobs(site) ? packages : []), ...services.map(({ name }) => name)]
 }
 
 export type TaskContext = { release: Release; underRoot: boolean; mounted: ReadonlySet<string> }
 
 /** What a host that runs candlekeep is: the tasks in the order in which they are carried out. */
-export function tasksFor(site: Site, { folders, files }: Layout, context: TaskContext): Task[] {
-  const { release, underRoot, mounted } = context
+export function tasksFor(site: Site, layout: Layout, context: TaskContext): Task[] {
+  const { folders, services } = layout
+  const { underRoot, mounted } = context
   const { sheet, user } = site
   const { path: warm, mount } = sheet.backup.warm
   // on a disk that is not there it would be made on this one
   const there = folders.filter(({ path }) => path !== warm || mount === null || mounted.has(mount))
-  const within = (folder: string) => files.filter(({ path }) => dirname(path) === folder)
-  const system: Task[] = underRoot
-    ? []
-    : [
-        { name: 'packages', resources: packages.map(name => ({ kind: 'package', name })) },
-        { name: 'user', resources: [{ kind: 'user', name: user, home: sheet.paths.state }] },
-      ]
-  return [
-    ...system,
+  const names = packagesOf(site, layout)
+  const tasks: Task[] = [
+    { name: 'packages', resources: underRoot ? [] : names.map(name => ({ kind: 'package', name })) },
+    {
+      name: 'user',
+      resources: underRoot || !hasJobs(site) ? [] : [{ kind: 'user', name: user, home: sheet.paths.state }],
+    },
     { name: 'folders', resources: there },
+    ...(hasJobs(site) ? jobTasks(site, layout, context) : []),
+    { name: 'monitoring', resources: services.flatMap(({ files }) => files) },
+    { name: 'services', resources: services },
+  ]
+  return tasks.filter(({ resources }) => resources.length > 0)
+}
+
+function jobTasks(site: Site, { files }: Layout, { release }: TaskContext): Task[] {
+  const { sheet } = site
+  const within = (folder: string) => files.filter(({ path }) => dirname(path) === folder)
+  return [
     {
       name: 'release',
       resources: [
@@ -74,20 +114,44 @@ export function firstRunOf({ jobs, sheet }: Site): Task {
 }
 
 /** Node needs the last one, which no package of a bare system does. */
-export const packages = ['cron', 'logrotate', 'sqlite3', 'libatomic1']
+const packages = ['cron', 'logrotate', 'sqlite3', 'libatomic1']
 
-type Wanted = Pick<Directory, 'path' | 'mode' | 'data' | 'keep'> & { by: 'root' | 'user' }
+type Wanted = Pick<Directory, 'path' | 'mode' | 'data' | 'keep'> & { by: HostFile['owner'] }
+
+const program = { mode: '0755', by: 'root' } as const
 
 function foldersOf(site: Site, underRoot: boolean): Directory[] {
-  const { sheet, install, jobs, etc, cron, logrotate } = site
+  const wanted = [
+    { path: site.install, ...program },
+    { path: site.etc, ...program },
+    ...(hasJobs(site) ? jobFolders(site, underRoot) : []),
+    ...(site.sheet.provision.roles.includes('monitoring') && !underRoot ? monitoringFolders(site) : []),
+  ]
+  const first = new Map<string, Wanted>()
+  for (const folder of wanted) if (!first.has(folder.path)) first.set(folder.path, folder)
+  return [...first.values()].map(({ by, ...folder }) => ({
+    kind: 'directory',
+    ...folder,
+    ...ownerOf(site, by, underRoot),
+  }))
+}
+
+function monitoringFolders(site: Site): Wanted[] {
+  const folder = monitoringFolder(site)
+  return [
+    { path: folder, ...program },
+    { path: join(folder, 'rules'), ...program },
+    { path: join(folder, 'secrets'), mode: '0750', by: 'prometheus' },
+  ]
+}
+
+function jobFolders(site: Site, underRoot: boolean): Wanted[] {
+  const { sheet, jobs, cron, logrotate } = site
   const { paths, backup } = sheet
   const data = { mode: '0750', by: 'user', data: true } as const
-  const program = { mode: '0755', by: 'root' } as const
   const warm = backup.warm.path === null ? [] : [{ path: backup.warm.path, ...data }]
-  const wanted: Wanted[] = [
-    { path: install, ...program },
+  return [
     { path: jobs, ...program },
-    { path: etc, ...program },
     ...(underRoot ? [cron, logrotate].map(path => ({ path: dirname(path), ...program })) : []),
     // the agent's, where it is there already
     { path: paths.workspace, ...data, keep: true },
@@ -99,16 +163,9 @@ function foldersOf(site: Site, underRoot: boolean): Directory[] {
     { path: backup.hot.path, ...data },
     ...warm,
   ]
-  const first = new Map<string, Wanted>()
-  for (const folder of wanted) if (!first.has(folder.path)) first.set(folder.path, folder)
-  return [...first.values()].map(({ by, ...folder }) => ({
-    kind: 'directory',
-    ...folder,
-    ...ownerOf(site, by, underRoot),
-  }))
 }
 
-function ownedFile(
+export function ownedFile(
   site: Site,
   { owner, ...file }: ReturnType<typeof filesOf>[number],
   underRoot: boolean,
@@ -119,8 +176,9 @@ function ownedFile(
 /** Without root everything belongs to the user who lays it out. */
 function ownerOf(
   { user, group }: Site,
-  by: 'root' | 'user',
+  by: HostFile['owner'],
   underRoot: boolean,
 ): { owner: string; group: string } {
-  return by === 'root' && !underRoot ? { owner: 'root', group: 'root' } : { owner: user, group }
+  if (underRoot || by === 'user') return { owner: user, group }
+  return { owner: 'root', group: by }
 }

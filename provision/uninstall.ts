@@ -7,8 +7,10 @@ import type { HostResult, Tell } from './events.ts'
 import { factsOf, type Host, withHost } from './host_run.ts'
 import { type Entry, type HostManifest, readHostManifest } from './manifest.ts'
 import { quote } from './quote.ts'
+import { stopService } from './service.ts'
+import { lines } from './sh_files.ts'
 import type { Site } from './site.ts'
-import { lines, recordStep, removeScript, type Step } from './steps.ts'
+import { recordStep, removeScript, type Step } from './steps.ts'
 import { layoutOf } from './tasks.ts'
 
 export type UninstallWishes = {
@@ -98,6 +100,8 @@ function removalsFor(site: Site, manifest: HostManifest, purge: boolean): Remova
   const first = files.filter(({ path }) => path === cron)
   if (first.length > 0) removals.push(remove('crontab', first, site))
   const hasMore = files.length > first.length
+  for (const name of manifest.services)
+    removals.push({ task: 'services', what: [name], step: stopService(site, name) })
   if (hasMore) removals.push({ task: 'jobs that run', what: ['waited for'], step: waitForJobs(site) })
   if (hasMore)
     removals.push(
@@ -126,9 +130,10 @@ function removalsFor(site: Site, manifest: HostManifest, purge: boolean): Remova
       step: purgePackages(manifest.packages, site.sheet.provision.apt_wait_seconds),
     })
   const left: HostManifest = purge
-    ? { ...manifest, entries: [], packages: [], user: null }
+    ? { ...manifest, entries: [], packages: [], user: null, services: [] }
     : {
         ...manifest,
+        services: [],
         entries: manifest.entries.filter(
           ({ path, data: isData, kind }) =>
             isData === true || (kind === 'directory' && leadsTo(path, data)) || path === install,
@@ -188,7 +193,15 @@ function purgeScript(site: Site, entry: Entry): string {
 
 /** Releases, then the folders that are empty, and INSTALL itself, unless its record is still needed. */
 function leaveScript(site: Site, folders: Entry[], install: Entry | undefined, stays: boolean): string {
-  const own = ['current', 'releases', 'store', 'activations', 'first_run', ...(stays ? [] : ['originals'])]
+  const own = [
+    'current',
+    'releases',
+    'store',
+    'activations',
+    'first_run',
+    'services',
+    ...(stays ? [] : ['originals']),
+  ]
   const last = stays
     ? []
     : [

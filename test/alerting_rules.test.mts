@@ -323,6 +323,15 @@ const beyond: Case[] = [
     { severity: 'warning', channel: 'slack' },
   ),
   ...valued(
+    'NotificationsFailing',
+    {
+      [of('alertmanager_notifications_failed_total', 'integration="slack",reason="other"')]: '0x30 1x9 2x500',
+    },
+    { [of('alertmanager_notifications_failed_total', 'integration="slack",reason="other"')]: '2x600' },
+    38 * minute,
+    { severity: 'warning', integration: 'slack' },
+  ),
+  ...valued(
     'ErrorBudgetSpent',
     { [synced]: '0x1600', [integrity]: '2x20 0x1580' },
     { [synced]: '0x1600', [integrity]: '0x1600' },
@@ -379,7 +388,7 @@ function testOf({ alert, when, series, at, fires }: Case, step: number) {
     input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
     promql_expr_test: [
       {
-        expr: `count by (alertname, severity, instance, name, tier, channel, check) (${firing})`,
+        expr: `count by (alertname, severity, instance, name, tier, channel, check, integration) (${firing})`,
         eval_time: `${at}s`,
         exp_samples: fires === undefined ? [] : [{ labels: labelsOf(labels), value: 1 }],
       },

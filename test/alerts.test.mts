@@ -7,7 +7,6 @@ import { pagerdutyEvent } from '../scripts/alerts/pagerduty.ts'
 import { isSafeAddress } from '../scripts/alerts/post.ts'
 import { type ChannelName, type Routes, route } from '../scripts/alerts/routing.ts'
 import { slackMessage } from '../scripts/alerts/slack.ts'
-import { smtpServer } from '../scripts/alerts/smtp.ts'
 import {
   type Announcement,
   doubt,
@@ -18,6 +17,7 @@ import {
   wellSince,
 } from '../scripts/alerts/states.ts'
 import { linesOf } from '../scripts/alerts/text.ts'
+import { smtpServer } from '../scripts/job/smtp_server.ts'
 import { hour, minute } from '../scripts/job/time.ts'
 import { pagerdutyFaults, slackFaults } from './support/alerts/payloads.ts'
 import { shownBySlack } from './support/alerts/services.ts'

@@ -163,6 +163,21 @@ groups.push(
       test.same([services.pagerduty.length, mail.mails.length], [0, 1])
     })
 
+    await group.test('leaves it to Alertmanager where that tells people', async test => {
+      const { workspace, replay, services, mail, at } = await startEverything(test)
+      workspace.configure(sheet => {
+        sheet.alerts = { ...sheet.alerts, by_jobs: false }
+      })
+      replay.setFaults(broken)
+      expectStatus(test, await workspace.run(sync, [], at(0)), 1)
+      test.same([services.tries, mail.mails], [{ slack: 0, pagerduty: 0 }, []])
+      workspace.configure(sheet => {
+        sheet.alerts = { ...sheet.alerts, by_jobs: true }
+      })
+      expectStatus(test, await workspace.run(sync, [], at(24 * 60 + 1)), 1)
+      test.equal(services.slack.length, 1, 'it is said when it is said again')
+    })
+
     await group.test('that is done tells nobody', async test => {
       const { workspace, services, mail, at } = await startEverything(test)
       expectStatus(test, await workspace.run(sync, [], at(0)), 0)

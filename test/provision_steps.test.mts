@@ -41,7 +41,7 @@ function ground(test: Test) {
     })
   const before = { type: 'file', mode: '0644', owner: 'root', group: 'root' }
   const entry = { path: file, kind: 'file' as const, before }
-  const manifest: HostManifest = { version: 1, entries: [entry], packages: [], user: null }
+  const manifest: HostManifest = { version: 1, entries: [entry], packages: [], user: null, services: [] }
   const record = () => {
     const { script, input } = recordStep(site, manifest, [file])
     return run(script, input)

@@ -3,7 +3,8 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import t from 'tap'
 import sheet from '../conf/S2_1_CHEAT_SHEET.json' with { type: 'json' }
-import { filesOf } from '../provision/files.ts'
+import { filesOf, managed } from '../provision/files.ts'
+import { servicesOf } from '../provision/monitoring.ts'
 import { render } from '../provision/render.ts'
 import { siteOf } from '../provision/site_of.ts'
 import { skipWithoutPackages } from './support/debian.ts'
@@ -29,12 +30,48 @@ const folder = {
   user: 'ann',
 }
 
-for (const [name, site] of Object.entries({ host, folder })) {
-  const files = filesOf({ ...site, group: site.user }).filter(
-    ({ path }) => basename(path) !== 'cheat_sheet.json',
+const watching = siteOf(
+  sheet,
+  [
+    {
+      from: 'vars',
+      vars: {
+        provision: { roles: ['metrics', 'monitoring'] },
+        monitoring: { exporter_listen: '[fd00::7]:9100' },
+        alerts: { email: { to: ['ops@mail.example', 'boss@mail.example'] }, routes: { info: [] } },
+      },
+    },
+  ],
+  {
+    name: 'mon-1',
+    under: undefined,
+    secrets: {
+      CANDLEKEEP_SLACK_WEBHOOK_URL: 'https://hooks.slack.example/services/T0/B0/x',
+      CANDLEKEEP_PAGERDUTY_ROUTING_KEY: 'key',
+      CANDLEKEEP_SMTP_URL: 'smtps://ops:p%40ss@[2001:db8::1]',
+      CANDLEKEEP_WATCHDOG_URL: 'https://hc.example/ping/"x"',
+    },
+  },
+)
+const watched = { instance: 'md-1', address: '10.0.0.7:9100', hasJobs: true }
+const watcher = { ...watching, targets: [watched, ...watching.targets] }
+
+for (const [name, site] of Object.entries({ host, folder, watcher })) {
+  const daemons = servicesOf(site, managed)
+  const all =
+    site === watcher ? daemons.flatMap(({ files }) => files) : filesOf({ ...site, group: site.user })
+  const files = all.filter(
+    // conf/alerting_rules.yml is the same text
+    ({ path }) => !['cheat_sheet.json', 'candlekeep.yml'].includes(basename(path)),
   )
   const nameOf = (path: string) =>
-    path === site.cron ? 'crontab' : path === site.logrotate ? 'logrotate' : basename(path)
+    path === site.cron
+      ? 'crontab'
+      : path === site.logrotate
+        ? 'logrotate'
+        : path.startsWith('/etc/default/')
+          ? `default_${basename(path)}`
+          : basename(path)
 
   await t.test(`The files of a ${name} are those that were looked at`, test => {
     const at = join(golden, name)
@@ -48,6 +85,8 @@ for (const [name, site] of Object.entries({ host, folder })) {
     test.end()
   })
 
+  // it has none
+  if (site === watcher) continue
   await t.test(
     `The programs of a ${name} have nothing that shellcheck knows to be wrong`,
     { skip: skipWithoutPackages({ shellcheck: 'shellcheck' }) },

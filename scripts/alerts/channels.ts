@@ -1,12 +1,13 @@
 import type { Config } from '../job/config.ts'
 import { readSecret, type Secret } from '../job/secret.ts'
+import { smtpServer } from '../job/smtp_server.ts'
 import { domainOf, mailFor } from './email.ts'
 import type { Batch } from './event.ts'
 import { pagerdutyEvent, sendToPagerduty } from './pagerduty.ts'
 import { isSafeAddress, type Verdict } from './post.ts'
 import { type ChannelName, routesOf } from './routing.ts'
 import { sendToSlack } from './slack.ts'
-import { handIn, smtpServer } from './smtp.ts'
+import { handIn } from './smtp.ts'
 
 /** What is sent in one go, and the events that have then been told. */
 export type Parcel = { events: number[]; send: (signal: AbortSignal) => Promise<Verdict> }

@@ -7,9 +7,10 @@ export type ChannelName = 'slack' | 'email' | 'pagerduty'
 /** The channels that hear of alerts of this level. */
 export type Routes = Record<Level, ChannelName[]>
 
-/** The configuration's routes; mail that would go to nobody goes nowhere. */
-export function routesOf({ alerts: { routes, email } }: Config): Routes {
-  const used = (channels: ChannelName[]) => channels.filter(name => name !== 'email' || email.to.length > 0)
+/** The configuration's routes for what the jobs say themselves; mail that would go to nobody goes nowhere. */
+export function routesOf({ alerts: { routes, email, by_jobs } }: Config): Routes {
+  const used = (channels: ChannelName[]) =>
+    by_jobs ? channels.filter(name => name !== 'email' || email.to.length > 0) : []
   return {
     ok: [],
     info: used(routes.info),

@@ -359,6 +359,12 @@ export interface CheatSheet {
      * For so long another apt on the host, such as unattended-upgrades, is waited for.
      */
     apt_wait_seconds: number
+    /**
+     * What a host is for. jobs: candlekeep itself; metrics: node_exporter, which gives Prometheus what the jobs write; monitoring: Prometheus and Alertmanager for all hosts of the inventory that have metrics.
+     *
+     * @minItems 1
+     */
+    roles: ('jobs' | 'metrics' | 'monitoring')[]
   }
   /**
    * When Prometheus alerts, where no other section says it.
@@ -388,6 +394,34 @@ export interface CheatSheet {
      * Where docs/runbooks can be read; alerts link there.
      */
     runbooks_url: string
+    /**
+     * Where node_exporter listens on a host with the role metrics, and Prometheus finds it: a private address where that is another host.
+     */
+    exporter_listen: string
+    /**
+     * Where Prometheus listens on a host with the role monitoring. It has no passwords.
+     */
+    prometheus_listen: string
+    /**
+     * Where Alertmanager listens on a host with the role monitoring. It has no passwords.
+     */
+    alertmanager_listen: string
+    /**
+     * So often Prometheus asks the hosts, and looks at its rules. What is older than five minutes is gone for it.
+     */
+    scrape_seconds: number
+    /**
+     * For so long Prometheus keeps what it was told; availability is that of 30 days.
+     */
+    retention_days: number
+    /**
+     * Alertmanager waits so long for other hosts with the same alert before it tells of the first.
+     */
+    group_wait_seconds: number
+    /**
+     * And so long before it tells of more of the same alert, or that some are resolved.
+     */
+    group_interval_seconds: number
   }
   /**
    * Who is told what. The secrets are in environment variables; where NAME is unset, in the file that NAME_FILE names, which only its owner may read.
@@ -405,6 +439,10 @@ export interface CheatSheet {
        * The same for backups: each run to at least one tier is a ping.
        */
       backup_url_env: string
+      /**
+       * The same for Prometheus and Alertmanager: while both work there is a ping every five minutes.
+       */
+      watchdog_url_env: string
     }
     /**
      * Slack, by an incoming webhook.
@@ -453,6 +491,10 @@ export interface CheatSheet {
       warning: Channels1
       info: Channels2
     }
+    /**
+     * The jobs tell people themselves, which needs nothing else. false: Alertmanager does (the role monitoring), and nobody is told twice.
+     */
+    by_jobs: boolean
     /**
      * An alert that stays is said again after so long.
      */

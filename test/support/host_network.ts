@@ -1,9 +1,12 @@
 import { execFileSync, spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 
 export type HostNetwork = {
   address: string
   gateway: string
   link(state: 'up' | 'down'): void
+  /** Others of these networks can be reached from it, and it from them, by way of this machine. */
+  open(): void
   leave(): void
 }
 
@@ -26,6 +29,10 @@ export function joinNetwork(pid: number): HostNetwork {
     address,
     gateway,
     link: state => void execFileSync('ip', ['link', 'set', link, state]),
+    open() {
+      inside('route', 'add', 'default', 'via', gateway)
+      writeFileSync(`/proc/sys/net/ipv4/conf/${link}/forwarding`, '1')
+    },
     // it may be gone already, with the host
     leave: () => void spawnSync('ip', ['link', 'del', link]),
   }

@@ -39,6 +39,8 @@ export type Host = {
   run(command: string): Promise<string>
   linkDown(): void
   linkUp(): void
+  /** From now on other hosts for which that was called can be reached from it. */
+  openNetwork(): void
   /** Its sshd takes no new connection any more, though the kernel goes on to answer; connections that are there go on. */
   stall(): void
   goOn(): void
@@ -113,6 +115,7 @@ export async function startHost(test: Test, options: HostOptions): Promise<Host>
     run: command => runInside(boot, join(folder, 'disk/root'), command),
     linkDown: () => link('down'),
     linkUp: () => link('up'),
+    openNetwork: () => network?.open(),
     stall: () => signalFirst(boot, 'SIGSTOP'),
     goOn: () => signalFirst(boot, 'SIGCONT'),
     powerOff,

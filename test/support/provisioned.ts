@@ -21,21 +21,22 @@ type Named = { name: string; address: string; user?: string; vars?: object }
 
 /**
  * Hosts that find their candles at an exchange of the test's own, on the address by which they see this machine. They are
- * set up from `project`, or from this one; `vars` are of all hosts that run.
+ * set up from `project`, or from this one; `vars` are of all hosts that run, `varsOf` of one of them, as it is when a command starts.
  */
 export async function provisioning(
   test: Test,
   hosts: Host[],
   others: Named[] = [],
-  given: { project?: string; vars?: object } = {},
+  given: { project?: string; vars?: object; varsOf?: (name: string) => object } = {},
 ): Promise<Provisioning> {
   const { project = fileURLToPath(new URL('../../', import.meta.url)), vars: common = {} } = given
+  const varsOf = given.varsOf ?? (() => ({}))
   const folder = temporaryFolder(test)
   const exchange = await startReplay({ source: generatedSource({ symbols: sheet.sync.symbols }) })
   test.teardown(() => exchange.close())
   const target = Number(new URL(exchange.url).port)
   const ports = await Promise.all(hosts.map(({ gateway }) => forward(test, gateway, target)))
-  const named: Named[] = [
+  const named = (): Named[] => [
     ...hosts.map(({ name, address, gateway }, i) => ({
       name,
       address,
@@ -46,19 +47,26 @@ export async function provisioning(
         health: { min_database_mb: 0.1, min_free_disk_ratio: 0 },
         backup: { warm: { path: null, mount: null } },
         ...common,
+        ...varsOf(name),
       },
     })),
     ...others,
   ]
   const inventory = join(folder, 'inventory.json')
-  const entries = named.map(({ name, address, user, vars }) => [
-    name,
-    { address: user === undefined ? address : `${user}@${address}`, ...(vars === undefined ? {} : { vars }) },
-  ])
-  writeFileSync(inventory, JSON.stringify({ hosts: Object.fromEntries(entries) }, null, 2))
+  const writeInventory = () => {
+    const entries = named().map(({ name, address, user, vars }) => [
+      name,
+      {
+        address: user === undefined ? address : `${user}@${address}`,
+        ...(vars === undefined ? {} : { vars }),
+      },
+    ])
+    writeFileSync(inventory, JSON.stringify({ hosts: Object.fromEntries(entries) }, null, 2))
+  }
   mkdirSync(join(folder, 'state'))
   const ssh = hosts[0]?.ssh
   const start = (command: string, args: string[] = [], options: CommandOptions = {}) => {
+    writeInventory()
     const flags = ['--inventory', inventory, ...(ssh === undefined ? [] : ['--ssh-config', ssh.config])]
     const running = startCommand(join(project, 'provision', `${command}.mts`), [...flags, ...args], {
       ...options,

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { planRelease } from '../../../provision/release/release.ts'
 import { ancestorsOf, type Directory, type File } from '../../../provision/resource.ts'
 import type { Site } from '../../../provision/site.ts'
-import { layoutOf, packages } from '../../../provision/tasks.ts'
+import { layoutOf, packagesOf } from '../../../provision/tasks.ts'
 
 /** A host as both tools know it; `address` is a name for ssh. */
 export type PeerHost = { name: string; address: string; user: string }
@@ -67,7 +67,8 @@ async function variablesOf(site: Site, templates: string) {
   const { install, jobs, etc, user, group, cron, logrotate, sheet } = site
   const { state, logs } = sheet.paths
   const paths = { install, jobs, etc, state, logs }
-  const { folders, files } = layoutOf(site, false)
+  const layout = layoutOf(site, false)
+  const { folders, files } = layout
   const entry = (file: File) => {
     const template = join(templates, `${file.path.replaceAll('/', '_')}.j2`)
     writeFileSync(template, withVariables(file.content, paths))
@@ -77,7 +78,7 @@ async function variablesOf(site: Site, templates: string) {
   const at = (path: string) => entry(files.find(file => file.path === path) as File)
   return {
     architecture: execFileSync('uname', ['-m'], { encoding: 'utf8' }).trim(),
-    packages,
+    packages: packagesOf(site, layout),
     user,
     group,
     ...paths,
