@@ -1,4 +1,5 @@
 import type { CheatSheet } from '../scripts/job/config_types.ts'
+import { freshLimits } from '../scripts/job/fresh_limits.ts'
 import { render } from './render.ts'
 import { jobsOf } from './schedule.ts'
 
@@ -18,11 +19,11 @@ export function alertingRules(sheet: CheatSheet, managed: string): string {
     managed,
     runbooks: monitoring.runbooks_url,
     interval_seconds: intervals[sync.interval],
-    ...ages('fresh', sla.freshness_hours * hour, sheet),
+    ...ages('fresh', sla.freshness_hours, sheet),
     error_budget: decimal(1 - sla.availability_percent / 100),
     availability_percent: decimal(sla.availability_percent),
     sync_minutes: Math.ceil(sync.timeout_minutes),
-    ...ages('stale', health.max_data_age_hours * hour, sheet),
+    ...ages('stale', health.max_data_age_hours, sheet),
     stale_critical_hours: decimal(health.max_data_age_hours),
     stale_warning_seconds: seconds(monitoring.stale_warning_hours * hour),
     stale_warning_hours: decimal(monitoring.stale_warning_hours),
@@ -39,18 +40,12 @@ export function alertingRules(sheet: CheatSheet, managed: string): string {
   })
 }
 
-/**
- * How old the last sync and the newest candle may be: as much as is allowed, and never less than all is well with, as the
- * health check has it. A sync that is due in the middle of a candle leaves the newest closed one as old as that.
- */
-function ages(name: string, allowed: number, { schedule, sync }: CheatSheet): Record<string, number> {
-  const limit = sync.timeout_minutes * minute
-  const [hours, minutes] = schedule.daily_sync.split(':').map(Number) as [number, number]
-  const intoCandle = (hours * hour + minutes * minute) % intervals[sync.interval]
-  const ofSync = Math.max(allowed, day + limit)
+/** How old the last sync and the newest candle may be. */
+function ages(name: string, allowedHours: number, sheet: CheatSheet): Record<string, number> {
+  const { syncMs, candleMs } = freshLimits(allowedHours, sheet, intervals[sheet.sync.interval] * 1000)
   return {
-    [`${name}_sync_seconds`]: seconds(ofSync),
-    [`${name}_candle_seconds`]: seconds(Math.max(ofSync, day + intoCandle + limit)),
+    [`${name}_sync_seconds`]: seconds(syncMs / 1000),
+    [`${name}_candle_seconds`]: seconds(candleMs / 1000),
   }
 }
 

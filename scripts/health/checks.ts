@@ -5,8 +5,9 @@ import type { CandleTable } from '../candles/intervals.ts'
 import type { Trouble } from '../database/worker.ts'
 import { type Config, configuredTiers } from '../job/config.ts'
 import { messageOf } from '../job/errors.ts'
+import { freshLimits } from '../job/fresh_limits.ts'
 import { isMounted } from '../job/mount.ts'
-import { day, hour, lastTimeOfDay, minute } from '../job/time.ts'
+import { lastTimeOfDay } from '../job/time.ts'
 import { quote } from '../job/words.ts'
 import { judgeBackups } from './backup_status.ts'
 import { type CheckName, type CheckResult, conclusion } from './check.ts'
@@ -139,19 +140,9 @@ const checks: Record<CheckName, (context: CheckContext) => CheckResult> = {
   },
 }
 
-/**
- * How old data may be. Where the sync is due in the middle of a candle, the newest closed one is older than the sync:
- * the limit is never less than what all is well with.
- */
-function ageLimits({ health, schedule, sync }: Config, step: number) {
-  const syncMs = sync.timeout_minutes * minute
-  const maxSyncAgeMs = Math.max(health.max_data_age_hours * hour, day + syncMs)
-  const intoCandle = lastTimeOfDay(schedule.daily_sync, 2 * day) % step
-  return {
-    maxSyncAgeMs,
-    maxCandleAgeMs: Math.max(maxSyncAgeMs, day + intoCandle + syncMs),
-    syncMinutes: sync.timeout_minutes,
-  }
+function ageLimits(config: Config, step: number) {
+  const { syncMs, candleMs } = freshLimits(config.health.max_data_age_hours, config, step)
+  return { maxSyncAgeMs: syncMs, maxCandleAgeMs: candleMs, syncMinutes: config.sync.timeout_minutes }
 }
 
 /** Whether a sync was under way at `now`, when the check began, or has begun since. */

@@ -1,4 +1,5 @@
 import type Database from 'better-sqlite3'
+import { countingSync } from '../job/counting_sync.ts'
 import type { History } from '../job/history.ts'
 import { type Holder, holderOf } from '../job/lock.ts'
 import { isAlive } from '../job/process.ts'
@@ -41,12 +42,11 @@ export function recall(history: History, state: string, own: number, began: numb
 
 const wholeSync = "job = 'daily_sync' AND coalesce(figures ->> 'everything', 1) = 1"
 
-/** A sync counts when it was about everything that is configured and enough of it is complete (`figures.counts`). */
 function lastSync(database: Database.Database, now: number): LastSync | undefined {
   const row = database
     .prepare(
       `SELECT finished_at AS endedAt, figures ->> 'last_closed' AS lastClosed FROM runs
-       WHERE job = 'daily_sync' AND figures ->> 'counts' = 1 AND finished_at <= ? ORDER BY started_at DESC LIMIT 1`,
+       WHERE ${countingSync} AND finished_at <= ? ORDER BY started_at DESC LIMIT 1`,
     )
     .get(now) as { endedAt: number; lastClosed: string } | undefined
   return row === undefined ? undefined : { endedAt: row.endedAt, lastClosed: Date.parse(row.lastClosed) }

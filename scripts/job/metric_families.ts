@@ -1,6 +1,7 @@
 import type Database from 'better-sqlite3'
 import manifest from '../../package.json' with { type: 'json' }
 import { type Config, configuredTiers } from './config.ts'
+import { countingSync } from './counting_sync.ts'
 import { durationBounds, outcomes, readTotals, type Totals, total } from './history_totals.ts'
 import { type Family, renderValue, type Sample } from './prometheus_text.ts'
 
@@ -30,8 +31,7 @@ function syncFamilies(database: Database.Database, totals: Totals, now: number):
   const counted = (name: string, help: string) => counter(name, help, [{ value: count(name) }])
   const lastSync = database
     .prepare(
-      `SELECT finished_at FROM runs WHERE job = 'daily_sync' AND started_at <= ? AND finished_at IS NOT NULL
-         AND json_valid(figures) AND figures ->> 'counts' ORDER BY started_at DESC LIMIT 1`,
+      `SELECT finished_at FROM runs WHERE started_at <= ? AND ${countingSync} ORDER BY started_at DESC LIMIT 1`,
     )
     .pluck()
     .get(now) as number | undefined
