@@ -10,7 +10,11 @@ export const managedRules =
 const minute = 60
 const hour = 60 * minute
 const day = 24 * hour
-const intervals = { '1h': hour, '4h': 4 * hour, '1d': day }
+/** Lengths of candles, in seconds. */
+export const candleSeconds = { '1h': hour, '4h': 4 * hour, '1d': day }
+
+/** So often in a row a channel may fail before an alert says so. */
+export const maxChannelFailures = 3
 
 /** Prometheus' rules for hosts with this cheat sheet: all of their thresholds are its own. */
 export function alertingRules(sheet: CheatSheet, managed: string): string {
@@ -18,7 +22,7 @@ export function alertingRules(sheet: CheatSheet, managed: string): string {
   return render('monitoring/alerting_rules', {
     managed,
     runbooks: monitoring.runbooks_url,
-    interval_seconds: intervals[sync.interval],
+    interval_seconds: candleSeconds[sync.interval],
     ...ages('fresh', sla.freshness_hours, sheet),
     error_budget: decimal(1 - sla.availability_percent / 100),
     availability_percent: decimal(sla.availability_percent),
@@ -36,21 +40,25 @@ export function alertingRules(sheet: CheatSheet, managed: string): string {
     drill_seconds: monitoring.drill_max_age_days * day,
     drill_days: monitoring.drill_max_age_days,
     clock_seconds: monitoring.max_clock_skew_seconds,
-    jobs: overdue(sheet),
+    channel_failures: maxChannelFailures,
+    jobs: overdueJobs(sheet),
   })
 }
 
 /** How old the last sync and the newest candle may be. */
 function ages(name: string, allowedHours: number, sheet: CheatSheet): Record<string, number> {
-  const { syncMs, candleMs } = freshLimits(allowedHours, sheet, intervals[sheet.sync.interval] * 1000)
+  const { syncMs, candleMs } = freshLimits(allowedHours, sheet, candleSeconds[sheet.sync.interval] * 1000)
   return {
     [`${name}_sync_seconds`]: seconds(syncMs / 1000),
     [`${name}_candle_seconds`]: seconds(candleMs / 1000),
   }
 }
 
-/** By the names of the history: snapshots are backups too, and the most frequent one counts. */
-function overdue(sheet: CheatSheet) {
+/**
+ * When the last run of a job is too long ago, in seconds. By the names of the history: snapshots are backups too, and the most
+ * frequent one counts.
+ */
+export function overdueJobs(sheet: CheatSheet) {
   const jobs = jobsOf(sheet)
   const commands = Map.groupBy(jobs, ({ command }) => command)
   return [...commands.values()].map(same => {
