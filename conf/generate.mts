@@ -1,8 +1,8 @@
 /**
  * Writes what is derived, so that each fact has one home. From the schemas, which say what the configuration and the
  * inventory look like: TypeScript types, and validators as plain code (compiling the schema in every process would cost
- * 100 ms and 25 MB). From the cheat sheet: Prometheus' rules and Grafana's dashboard. `--check` writes nothing and fails
- * when a file no longer matches.
+ * 100 ms and 25 MB). From the cheat sheet: Prometheus' rules, Grafana's dashboard and the operator's page. `--check`
+ * writes nothing and fails when a file no longer matches.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { Ajv2020 } from 'ajv/dist/2020.js'
@@ -29,9 +29,11 @@ for (const { schema, folder, name, title } of schemas) {
 const { alertingRules, managedRules } = await import('../provision/alerting_rules.ts')
 const { grafanaDashboard } = await import('../provision/dashboard.ts')
 const { checkConfig } = await import('../scripts/job/config.ts')
+const { markdownSheet } = await import('../scripts/operator/markdown.ts')
 const checked = checkConfig(structuredClone(sheet), 'the cheat sheet')
 keep('conf/alerting_rules.yml', alertingRules(checked, managedRules))
 keep('conf/grafana_dashboard.json', grafanaDashboard(checked))
+keep('docs/cheat_sheet.md', markdownSheet(checked))
 
 function keep(path: string, text: string): void {
   const file = new URL(`../${path}`, import.meta.url)

@@ -430,6 +430,7 @@ groups.push(
             [deaf],
             [deliverer],
             ['cheat_sheet', '--json'],
+            ['cheat_sheet', '--validate', '--json'],
             ['cheat_sheet', '--test-alert'],
             ['cheat_sheet', '--test-alert', '--json'],
           ] as [string, ...string[]][]) {

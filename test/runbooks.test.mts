@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { commandsIn, helpOf } from './support/commands_named.ts'
 
 // What a page for one who is woken up at 03:00 has to have: its four parts, and commands that exist.
 
@@ -9,26 +9,6 @@ const project = join(import.meta.dirname, '..')
 const folder = join(project, 'docs/runbooks')
 const pages = readdirSync(folder).filter(name => name !== 'README.md')
 const rules = readFileSync(join(project, 'conf/alerting_rules.yml'), 'utf8')
-const helps = new Map<string, string>()
-
-/** What a command of ours says of itself; undefined where there is none. */
-function helpOf(script: string): string | undefined {
-  if (!existsSync(join(project, script))) return undefined
-  const known = helps.get(script)
-  if (known !== undefined) return known
-  const { stdout } = spawnSync(process.execPath, [join(project, script), '--help'], { encoding: 'utf8' })
-  helps.set(script, stdout)
-  return stdout
-}
-
-/** Commands of ours in a text, with their flags; `candlekeep.sh` is how they are run on a host. */
-function commandsIn(text: string): { script: string; flags: string[] }[] {
-  const found = text.matchAll(/(?:candlekeep\.sh (\w+)|npx zx ((?:scripts|provision)\/\w+\.mts))([^\n`]*)/g)
-  return Array.from(found, ([, command, script = `scripts/${command}.mts`, rest = '']) => ({
-    script,
-    flags: Array.from(rest.matchAll(/(?<= )--[a-z-]+/g), ([flag]) => flag),
-  }))
-}
 
 for (const name of pages) {
   await t.test(name, test => {
