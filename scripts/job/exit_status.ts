@@ -3,6 +3,8 @@ export const exitStatus = {
   done: 0,
   failed: 1,
   partly: 2,
+  /** All of it was done, and what it found is not as it was promised. */
+  missed: 3,
   usage: 64,
   locked: 75,
   configuration: 78,

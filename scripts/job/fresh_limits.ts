@@ -2,7 +2,7 @@ import type { CheatSheet } from './config_types.ts'
 import { day, hour, lastTimeOfDay, minute } from './time.ts'
 
 /** How old the last sync that counts may be, and how long ago the newest candle may have closed; milliseconds. */
-type FreshLimits = { syncMs: number; candleMs: number }
+export type FreshLimits = { syncMs: number; candleMs: number }
 
 /**
  * As much as is allowed, and never less than all is well with: a sync comes a day after the one before, and may take its

@@ -42,6 +42,8 @@ export type JobDefinition<F extends Flags, W> = {
   heartbeat?: (config: Config) => string
   /** How people get to know of its failures. */
   alerting?: Alerting
+  /** What its exit statuses say, for its help, where that is not the usual. */
+  statusHelp?: string
   /** Exit status of a run that failed or was stopped at its deadline, where it is not the usual one. */
   failureStatus?: number
   /** Faults of the configuration that this command is there to mend. */
@@ -80,7 +82,9 @@ export async function job<F extends Flags, W>(
   try {
     const flags = parseFlags({ ...definition.flags, ...commonFlags }, args)
     if (flags.help === true) {
-      process.stdout.write(helpText(definition.script, definition.summary, definition.flags))
+      process.stdout.write(
+        helpText(definition.script, definition.summary, definition.flags, definition.statusHelp),
+      )
       return
     }
     await runInFrame(definition, flags as FlagValues<F> & FlagValues<typeof commonFlags>, terminal, work)
