@@ -1,6 +1,8 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { alertsFor, channelEnvironment } from './support/alerts/here.ts'
+import { shownBySlack, startServices } from './support/alerts/services.ts'
 import { monthEnd, on, writeKnownMonth } from './support/audit/known_month.ts'
 import { type HistoryWriter, writeHistory } from './support/audit/written_history.ts'
 import { expectStatus } from './support/command.ts'
@@ -177,4 +179,60 @@ await t.test('text that comes from anywhere is no markup in a document', async t
   test.notMatch(text, /(?<!\\)(<script|\n# c|\[x\])/)
   const row = text.split('\n').find(line => line.includes('slow sync'))
   test.equal(row?.replaceAll('\\|', '').split('|').length, 7, 'its row has the cells of every other')
+})
+
+await t.test('a month is kept, and people are told of it', async test => {
+  const services = await startServices(test)
+  const workspace = workspaceWith(test)
+  workspace.configure(sheet => {
+    sheet.alerts = {
+      ...alertsFor(services),
+      routes: { critical: ['slack', 'pagerduty'], warning: ['slack', 'pagerduty'], info: ['slack'] },
+    }
+  })
+  const env = channelEnvironment(services)
+  const ended = await workspace.run('sla_audit', ['--month', '--json'], { env })
+  expectStatus(test, ended, 0)
+  test.match(ended.json, {
+    month: '2028-02',
+    exit_status: 0,
+    period: { from: '2028-02-01T00:00:00.000Z', to: '2028-03-01T00:00:00.000Z' },
+    covered: { from: '2028-02-08T00:00:00.000Z', to: '2028-03-01T00:00:00.000Z' },
+    targets: { freshness: { verdict: 'missed' } },
+  })
+  const kept = ['html', 'json'].map(suffix => join(workspace.state, `audits/2028-02.${suffix}`))
+  test.same(ended.json?.['kept'], kept)
+  const figures = JSON.parse(readFileSync(kept[1] ?? '', 'utf8')) as Record<string, unknown>
+  test.same(figures['targets'], ended.json?.['targets'])
+  test.equal(figures['month'], '2028-02')
+  test.match(readFileSync(kept[0] ?? '', 'utf8'), /^<!doctype html>[^]*<\/html>\n$/)
+
+  const [message, ...others] = services.slack
+  test.same([others, services.pagerduty, services.faults], [[], [], []], 'it is news, and nobody is called')
+  test.match(message?.text, /INFO: SLA audit of 2028-02: 2 of 5 targets met · missed: Availability/)
+  const shown = message === undefined ? '' : shownBySlack(message)
+  test.match(shown, /Availability: \d[\d.]* %, promised at least 99.5 %, MISSED; error budget/)
+  test.match(shown, /damaged database for 3 h 32 min/)
+  test.match(shown, /kept: .*audits\/2028-02\.html/)
+  const metrics = readFileSync(join(workspace.folder, 'metrics/candlekeep.prom'), 'utf8')
+  test.match(metrics, /^job_last_exit_status\{name="sla_audit"\} 0$/m, 'monitoring sees that it ran')
+
+  const again = await workspace.run('sla_audit', ['--month', '2028-02'], { env })
+  expectStatus(test, again, 0)
+  test.equal(services.slack.length, 1, 'people are told once')
+})
+
+await t.test('a month is one that is over', async test => {
+  const workspace = workspaceWith(test, () => undefined)
+  const cases: [args: string[], said: RegExp][] = [
+    [['--month', '2028-03'], /--month 2028-03 is not over yet/],
+    [['--month', '2028-13'], /--month "2028-13" is not a month/],
+    [['--month', '--days', '3'], /--month and --days exclude each other/],
+  ]
+  for (const [args, said] of cases) {
+    const ended = await workspace.run('sla_audit', args)
+    expectStatus(test, ended, 64)
+    test.match(ended.stdout, said)
+  }
+  test.notOk(existsSync(join(workspace.state, 'audits')))
 })

@@ -17,12 +17,16 @@ const ccxt: Rule = folder => {
 const betterSqlite3: Rule = (_, arch) => path =>
   path === 'package.json' || path.startsWith('lib/') || path === `prebuilds/linux-${arch}.node`
 
+/** It has whole bundles for browsers in dist, ten times as large as the modules that they are made of. */
+const echarts: Rule = () => path => /^(package\.json$|[^/]+\.js$|lib\/)/.test(path)
+
 /** Node takes dist-cjs, by `main` or the condition `node`; dist-es is the same for bundlers. */
 const aws: Rule = () => path => !path.startsWith('dist-es/')
 
 const rules: [RegExp, Rule][] = [
   [/^ccxt$/, ccxt],
   [/^better-sqlite3$/, betterSqlite3],
+  [/^(echarts|zrender)$/, echarts],
   [/^@(aws-sdk|smithy)\//, aws],
 ]
 

@@ -46,41 +46,49 @@ export function describeSpan({ from, to }: Span): string {
 export function describeTarget(
   target: Target,
   audit: Audit,
-): { measured: string; target: string; detail: string } {
+): { measured: string; target: string; details: string[] } {
   const format = target.name === 'availability' ? formatShare : formatDuration
   const bound = target.name === 'availability' ? 'at least' : 'at most'
   return {
     measured: target.measured === null ? '–' : format(target.measured),
     target: `${bound} ${format(target.target)}`,
-    detail: details[target.name](audit),
+    details: details[target.name](audit),
   }
 }
 
-const details: Record<TargetName, (audit: Audit) => string> = {
+const details: Record<TargetName, (audit: Audit) => string[]> = {
   availability({ availability: { budgetMs, budgetLeftMs, ratio } }) {
-    if (ratio === null) return ''
+    if (ratio === null) return []
     return budgetLeftMs < 0
-      ? `error budget of ${formatDuration(budgetMs)} overspent by ${formatDuration(-budgetLeftMs)}`
-      : `error budget left: ${formatDuration(budgetLeftMs)} of ${formatDuration(budgetMs)}`
+      ? [`error budget of ${formatDuration(budgetMs)} overspent by ${formatDuration(-budgetLeftMs)}`]
+      : [`error budget left: ${formatDuration(budgetLeftMs)} of ${formatDuration(budgetMs)}`]
   },
   rpo({ rpo }) {
-    if (rpo.worst === null) return ''
-    return `age of the newest proven backup: ${describeAges(rpo)}; above the target ${forHowLong(rpo.above)}`
+    if (rpo.worst === null) return []
+    return [
+      `age of the newest proven backup: ${describeAges(rpo)}`,
+      `above the target ${forHowLong(rpo.above)}`,
+    ]
   },
   rto({ rto: { recoveries, drills } }) {
     const failed = drills.filter(({ failure }) => failure !== null).length
     const recovered = recoveries.length === 1 ? '1 recovery' : `${recoveries.length} recoveries`
-    return `${recovered}, ${count(drills.length, 'drill')}${failed === 0 ? '' : `, ${failed} of them failed`}`
+    return [
+      `${recovered}, ${count(drills.length, 'drill')}${failed === 0 ? '' : `, ${failed} of them failed`}`,
+    ]
   },
   freshness({ availability: { syncAges, candleAges, stale } }) {
-    const ages = figuresOf(syncAges)
-    if (ages.worst === null) return ''
-    const candle = formatDuration(figuresOf(candleAges).worst ?? 0)
-    return `age of the last sync that counts: ${describeAges(ages)}; of the newest candle: worst ${candle}; stale ${forHowLong(stale)}`
+    const [sync, candle] = [figuresOf(syncAges), figuresOf(candleAges)]
+    if (sync.worst === null) return []
+    return [
+      `age of the last sync that counts: ${describeAges(sync)}`,
+      ...(candle.worst === null ? [] : [`of the newest candle: worst ${formatDuration(candle.worst)}`]),
+      `stale ${forHowLong(stale)}`,
+    ]
   },
   sync({ syncs: { p50, p99, runs } }) {
-    if (p50 === null || p99 === null) return count(runs.length, 'sync')
-    return `${count(runs.length, 'sync')}: p50 ${formatDuration(p50)}, p99 ${formatDuration(p99)}`
+    if (p50 === null || p99 === null) return [count(runs.length, 'sync')]
+    return [`${count(runs.length, 'sync')}: p50 ${formatDuration(p50)}, p99 ${formatDuration(p99)}`]
   },
 }
 
@@ -105,8 +113,14 @@ export function targetTable(audit: Audit): Table {
     title: 'Targets',
     head: ['Target', 'Measured', 'Promised', 'Verdict', ''],
     rows: audit.targets.map(target => {
-      const { measured, target: promised, detail } = describeTarget(target, audit)
-      return [targetTitles[target.name], measured, promised, target.verdict, detail]
+      const described = describeTarget(target, audit)
+      return [
+        targetTitles[target.name],
+        described.measured,
+        described.target,
+        target.verdict,
+        described.details.join('; '),
+      ]
     }),
   }
 }
@@ -210,6 +224,6 @@ export function costsOf({ costs }: Incident): string {
 }
 
 /** `2026-03-15`. */
-function formatDay(time: number): string {
+export function formatDay(time: number): string {
   return formatTime(time).slice(0, 10)
 }

@@ -30,9 +30,9 @@ export function reportAudit(audit: Audit, colour: ChalkInstance): Outcome {
     report: [
       `SLA audit: ${describeSpan(asked)}`,
       ...targets.map(target => {
-        const { measured, target: promised, detail } = describeTarget(target, audit)
-        const words = `${marks[target.verdict]} ${targetTitles[target.name].padEnd(20)} ${measured.padEnd(14)} ${promised.padEnd(16)}`
-        return `${paint[target.verdict](words)} ${detail}`.trimEnd()
+        const described = describeTarget(target, audit)
+        const words = `${marks[target.verdict]} ${targetTitles[target.name].padEnd(20)} ${described.measured.padEnd(14)} ${described.target.padEnd(16)}`
+        return `${paint[target.verdict](words)} ${described.details.join('; ')}`.trimEnd()
       }),
       `   ${'Sync days'.padEnd(20)} ${days}`,
       ...tiers.map(({ tier, tried, succeeded, coveredDays, judgedDays }) => {

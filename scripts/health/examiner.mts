@@ -5,6 +5,7 @@
  */
 import { createInterface } from 'node:readline'
 import Database from 'better-sqlite3'
+import { countCandleDays } from '../candles/candle_days.ts'
 import { inspectCandles, inspectSeals } from '../candles/inspect.ts'
 import { integrityProblems } from '../database/integrity.ts'
 import { copySealed } from '../database/sealed_copy.ts'
@@ -44,6 +45,8 @@ function lookInto(request: Exclude<ExaminerRequest, { task: 'copy' }>, findings:
       // it takes a processor for as long as it lasts: the trading agent comes first
       giveWay()
       findings.structure = checkStructure(database, request.quick)
+    } else if (request.task === 'days') {
+      findings.days = countCandleDays(database, request.table, request)
     } else {
       findings.size = sizeOf(database)
       findings.candles = inspectCandles(database, request.table, request.lastClosed)

@@ -1,3 +1,4 @@
+import type { CandleDays } from '../candles/candle_days.ts'
 import type { BrokenSeal, CandleFacts, SealsOfSymbol } from '../candles/inspect.ts'
 import type { CandleTable } from '../candles/intervals.ts'
 import type { SealedCopy } from '../database/sealed_copy.ts'
@@ -17,6 +18,7 @@ export type ExaminerRequest =
       /** Those to compare in this run. */
       seals: SealsOfSymbol[]
     }
+  | { task: 'days'; file: string; table: CandleTable; from: number; to: number }
 
 /** Bytes of a database, of its pages in use, and of its free ones. */
 export type SizeFacts = { file: number; used: number; free: number }
@@ -31,4 +33,5 @@ export type Findings = WorkerAnswer & {
   candles?: CandleFacts
   broken?: BrokenSeal[]
   structure?: StructureFacts
+  days?: CandleDays
 }

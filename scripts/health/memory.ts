@@ -31,7 +31,7 @@ export function recall(history: History, state: string, own: number, began: numb
   const holder = holderOf(state, 'candles')
   return history.transact(database => ({
     lastSync: lastSync(database, began),
-    untradable: untradable(database, began),
+    untradable: untradableSymbols(database, began),
     backups: newestBackups(database, now),
     sizes: earlierSizes(database, now),
     newestRuns: newestRuns(database, own, now, holder, 'TRUE'),
@@ -52,7 +52,8 @@ function lastSync(database: Database.Database, now: number): LastSync | undefine
   return row === undefined ? undefined : { endedAt: row.endedAt, lastClosed: Date.parse(row.lastClosed) }
 }
 
-function untradable(database: Database.Database, now: number): string[] {
+/** The symbols that the last sync up to `now` found not to trade. */
+export function untradableSymbols(database: Database.Database, now: number): string[] {
   const found = database
     .prepare(
       `SELECT figures -> 'untradable' FROM runs

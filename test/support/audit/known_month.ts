@@ -30,7 +30,7 @@ export function writeKnownMonth(state: string): void {
       })
     else if (d === 21)
       at(morning, () => history.sync(morning, on(d, 1, 10), { outcome: 'partly', counts: true }))
-    else at(morning, () => history.sync(morning, on(d, 1, 1 + (d % 3))))
+    else at(morning, () => history.sync(morning, on(d, 1, 1 + Math.abs(d % 3))))
     if (d === 20) at(on(d, 2), () => history.sync(on(d, 2), on(d, 2, 3)))
     for (let h = 0; h < 24; h++) {
       // nothing was taken from 04:30 to 16:30 of the day
