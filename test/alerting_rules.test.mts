@@ -129,6 +129,22 @@ const theTen: Case[] = [
       severity: 'warning',
     },
   ),
+  // a backup comes a while after the last one has become too old
+  ...[
+    { alert: 'BackupStale', after: minute, fires: { severity: 'warning' } },
+    { alert: 'BackupStale', after: 4 * minute },
+    // it goes before that which stands for it
+    { alert: 'BackupTierMissing', after: minute },
+  ].map(({ alert, after, fires }): Case => {
+    const taken = backup + 40 * minute
+    const when = `a backup was taken ${after} s ago`
+    const newest = `0x${taken / minute - 1} ${taken}x20`
+    const series = {
+      [tier('backup_tier_expected', 'hot')]: always(1, taken / minute + 20),
+      [tier('backup_last_success_timestamp_seconds', 'hot')]: newest,
+    }
+    return { alert, when, series, at: taken + after, ...(fires && { fires }) }
+  }),
   ...[1, 2].flatMap(code =>
     valued('MissingSymbols', { [coverage]: always(code) }, { [coverage]: always(0) }, minute, {
       severity: 'warning',
@@ -440,6 +456,48 @@ await t.test('The rules', { skip }, async group => {
       [...new Set(alerts.map(({ alert }) => alert))].filter(alert => !tested.has(alert ?? '')),
       [],
     )
+    test.end()
+  })
+
+  await group.test('count in whole numbers, whatever Prometheus extrapolates', test => {
+    const input = join(temporaryFolder(test), 'test.json')
+    const runbook = (alert: string) => `${monitoring.runbooks_url}/${alert}.md`
+    const alertTest = (alertname: string, severity: string, summary: string, description: string) => ({
+      alertname,
+      eval_time: '2h',
+      exp_alerts: [
+        {
+          exp_labels: { severity, instance: 'md-1', job: 'candlekeep' },
+          exp_annotations: { summary, description, runbook_url: runbook(alertname) },
+        },
+      ],
+    })
+    const tests = [
+      {
+        interval: '1m',
+        input_series: [
+          { series: of('binance_rate_limit_hits_total'), values: '_x30 5x40 8x100' },
+          { series: of('sync_script_errors_total'), values: '_x30 5x40 6x100' },
+        ],
+        alert_rule_test: [
+          alertTest(
+            'BinanceRateLimitAbuse',
+            'warning',
+            'Binance told md-1 to slow down 3 times',
+            'In 2 h. Who goes on after that is banned, and the trading agent with it.',
+          ),
+          alertTest(
+            'SyncScriptError',
+            'info',
+            'A daily sync of md-1 ended by a defect, or was killed',
+            '1 in the last 6 h.',
+          ),
+        ],
+      },
+    ]
+    writeFileSync(input, JSON.stringify({ rule_files: [file], evaluation_interval: '1m', tests }))
+    const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', input], { encoding: 'utf8' })
+    test.equal(status, 0, stdout + stderr)
     test.end()
   })
 
