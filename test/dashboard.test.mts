@@ -13,7 +13,7 @@ import { ReplayClock } from './support/exchange/clock.ts'
 import { generatedSource } from './support/exchange/generated.ts'
 import { startReplay } from './support/exchange/replay.ts'
 import { freeAddresses, startDaemon } from './support/monitoring/daemon.ts'
-import { metricsIn } from './support/monitoring/metric_names.ts'
+import { metricNames } from './support/monitoring/metric_names.ts'
 import { labelValues, query, ruleExpressions } from './support/monitoring/prometheus.ts'
 import { withShortWaits } from './support/monitoring/shortened.ts'
 import { makeWorkspace, temporaryFolder } from './support/workspace.ts'
@@ -294,7 +294,7 @@ await t.test('Prometheus', { skip }, async group => {
   await group.test('has every metric that a panel, a rule or a document names', async test => {
     const there = new Set(await labelValues(url, '__name__'))
     const rules = await ruleExpressions(url)
-    const asked = [...rules, ...targetsOf(shown).map(({ expr }) => expr)].flatMap(metricsIn)
+    const asked = [...rules, ...targetsOf(shown).map(({ expr }) => expr)].flatMap(metricNames)
     test.ok(asked.length > 100 && asked.includes('candlekeep_info'), `${asked.length} are asked for`)
     test.same(
       [...new Set(asked)].filter(name => !there.has(name)),

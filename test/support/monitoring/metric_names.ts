@@ -1,14 +1,22 @@
-const words = new Set(
-  'and or unless on ignoring by without group_left group_right bool offset inf nan'.split(' '),
-)
+const words = new Set([
+  'and',
+  'or',
+  'unless',
+  'bool',
+  'offset',
+  'by',
+  'on',
+  'without',
+  'ignoring',
+  'group_left',
+])
 
-/** The metrics that a PromQL expression asks for. Functions have a `(` behind them, labels are in brackets. */
-export function metricsIn(expr: string): string[] {
-  const bare = expr
-    .replaceAll(/"(?:[^"\\]|\\.)*"/g, '')
-    .replaceAll(/\{[^}]*\}/g, ' ')
-    .replaceAll(/\[[^\]]*\]/g, ' ')
-    .replaceAll(/\b(?:on|by|ignoring|without|group_left|group_right)\s*\([^)]*\)/g, ' ')
-  const names = bare.matchAll(/(?<![\w:.])[a-zA-Z_:][\w:]*(?![\w:])(?!\s*\()/g)
-  return [...new Set(Array.from(names, ([name]) => name))].filter(name => !words.has(name.toLowerCase()))
+/** The names of the metrics that an expression of PromQL asks for. */
+export function metricNames(expression: string): string[] {
+  const bare = expression
+    .replace(/#.*$/gm, ' ')
+    // label matchers, text, durations and lists of labels
+    .replace(/\{[^}]*\}|"[^"]*"|\[[^\]]*\]|\b(?:by|on|without|ignoring|group_left)\s*\([^)]*\)/g, ' ')
+  const found = [...bare.matchAll(/\b([a-zA-Z_:][\w:]*)\b(?!\s*\()/g)].map(([, name = '']) => name)
+  return [...new Set(found)].filter(name => !words.has(name))
 }
