@@ -281,6 +281,10 @@ await t.test('whatever is to be said', async group => {
           }
           const faults = pagerdutyFaults(JSON.parse(JSON.stringify(body)))
           if (faults.length > 0) throw new Error(faults.join())
+          // not asked for by PagerDuty, but people sort by them
+          const { payload } = body as { payload?: Record<string, unknown> }
+          for (const name of ['timestamp', 'component', 'group', 'class'])
+            if (payload !== undefined && typeof payload[name] !== 'string') throw new Error(`no ${name}`)
           if (Buffer.byteLength(JSON.stringify(body)) > 512_000) throw new Error('larger than 512 KB')
         }
       }),
@@ -318,6 +322,30 @@ await t.test('the listeners of these tests are as strict as the documents', asyn
     ],
     [{ ...good, attachments: [{ color: '#000000', blocks: [{ type: 'heading' }] }] }, 'unknown block'],
   ]
+  const link = 'https://runbooks.example/A.md'
+  const legacy = {
+    title: 'A',
+    title_link: link,
+    text: `*a*\n<${link}|what to do>`,
+    fallback: 'a',
+    footer: '',
+  }
+  const old = { ...legacy, callback_id: '', color: '#000000', mrkdwn_in: ['fallback', 'pretext', 'text'] }
+  test.same(slackFaults({ username: 'Alertmanager', attachments: [old] }), [])
+  const wrongOld: [object, string][] = [
+    [{ title_link: '' }, 'title_link'],
+    [{ text: 'a < b' }, 'not escaped'],
+    [{ text: '<!channel>' }, 'not escaped'],
+    [{ fallback: '*a*' }, 'markup'],
+    [{ color: 'red' }, 'not #rrggbb'],
+    [{ mrkdwn_in: ['body'] }, 'mrkdwn_in'],
+    [{ icon: 'fire' }, 'unknown key icon'],
+  ]
+  wrong.push(
+    ...wrongOld.map(
+      ([change, fault]) => [{ attachments: [{ ...old, ...change }] }, fault] as [object, string],
+    ),
+  )
   for (const [message, fault] of wrong) test.match(slackFaults(message).join(), fault)
   const event = { routing_key: 'k'.repeat(32), ...pagerdutyEvent(alert({}), 'trigger', place, 0) }
   test.same(pagerdutyFaults(event), [])

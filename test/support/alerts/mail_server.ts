@@ -6,7 +6,7 @@ import { SMTPServer } from 'smtp-server'
 import type { Test } from 'tap'
 import { temporaryFolder } from '../workspace.ts'
 
-type ReceivedMail = {
+export type ReceivedMail = {
   from: string
   to: string[]
   /** By lower-case name, unfolded. */
@@ -97,7 +97,7 @@ function makeCertificate(folder: string): { key: string; certificate: string } {
 function parseMail(raw: string): Pick<ReceivedMail, 'headers' | 'text' | 'html'> {
   const [head, body] = split(raw)
   const headers = headersOf(head)
-  const boundary = /boundary="([^"]+)"/.exec(headers['content-type'] ?? '')?.[1] ?? ''
+  const boundary = /boundary="?([^";]+)/.exec(headers['content-type'] ?? '')?.[1] ?? ''
   const parts = body.split(`--${boundary}`).map(part => split(part.replace(/^\r\n/, '')))
   const textOf = (type: string) => {
     const part = parts.find(([partHead]) => headersOf(partHead)['content-type']?.startsWith(type))

@@ -6,8 +6,9 @@ export function slackFaults(message: unknown): string[] {
   const { text, attachments } = message
   const list = Array.isArray(attachments) ? (attachments as unknown[]) : []
   return [
-    ...unknownKeys(message, ['text', 'attachments'], 'message'),
-    ...textFaults(text, 4000, 'text'),
+    // a webhook keeps the name that it was given, and heeds no other
+    ...unknownKeys(message, ['text', 'attachments', 'username'], 'message'),
+    ...(text === undefined && list.some(isLegacy) ? [] : textFaults(text, 4000, 'text')),
     ...(list.length === 1 ? [] : ['there must be one attachment']),
     ...list.flatMap(attachmentFaults),
   ]
@@ -16,10 +17,13 @@ export function slackFaults(message: unknown): string[] {
 /** What is wrong with an event, as the reference of PagerDuty's Events API v2 has it. */
 export function pagerdutyFaults(event: unknown): string[] {
   if (!isObject(event)) return ['the event is not an object']
-  const { routing_key, event_action, dedup_key, payload } = event
+  const { routing_key, event_action, dedup_key, payload, client_url, links } = event
   const isTrigger = event_action === 'trigger'
+  const known = ['routing_key', 'event_action', 'dedup_key', 'payload', 'client', 'client_url', 'links']
   return [
-    ...unknownKeys(event, ['routing_key', 'event_action', 'dedup_key', 'payload', 'client'], 'event'),
+    ...unknownKeys(event, known, 'event'),
+    ...(client_url === undefined || isAddress(client_url) ? [] : ["'client_url' is no address"]),
+    ...(links === undefined ? [] : linkFaults(links)),
     ...(isText(routing_key, 32) && routing_key.length === 32
       ? []
       : ["Length of 'routing_key' is incorrect (should be 32 characters)"]),
@@ -29,14 +33,49 @@ export function pagerdutyFaults(event: unknown): string[] {
   ]
 }
 
+function linkFaults(links: unknown): string[] {
+  if (!Array.isArray(links)) return ["'links' is not a list"]
+  return (links as unknown[]).flatMap(link =>
+    isObject(link) && isAddress(link['href']) && isText(link['text'], 1024)
+      ? unknownKeys(link, ['href', 'text'], 'link')
+      : ['a link has no href or no text'],
+  )
+}
+
 function attachmentFaults(attachment: unknown): string[] {
   if (!isObject(attachment)) return ['an attachment is not an object']
+  if (isLegacy(attachment)) return legacyFaults(attachment)
   const { color, blocks } = attachment
   if (!Array.isArray(blocks) || blocks.length === 0 || blocks.length > 50) return ['there are 1 to 50 blocks']
   return [
     ...unknownKeys(attachment, ['color', 'blocks'], 'attachment'),
     ...(typeof color === 'string' && /^#[0-9a-f]{6}$/.test(color) ? [] : ['color is not #rrggbb']),
     ...(blocks as unknown[]).flatMap(blockFaults),
+  ]
+}
+
+/** Slack API, "Secondary message attachments": fields in place of blocks. */
+function isLegacy(attachment: unknown): boolean {
+  return isObject(attachment) && attachment['blocks'] === undefined && attachment['fallback'] !== undefined
+}
+
+function legacyFaults(attachment: Json): string[] {
+  const { title, title_link, text, fallback, color, mrkdwn_in, callback_id, footer } = attachment
+  const known = ['title', 'title_link', 'text', 'fallback', 'color', 'mrkdwn_in', 'callback_id', 'footer']
+  const marked = Array.isArray(mrkdwn_in) ? (mrkdwn_in as unknown[]) : []
+  return [
+    ...unknownKeys(attachment, known, 'attachment'),
+    ...textFaults(title, 1000, 'title'),
+    ...(isAddress(title_link) ? [] : ['title_link is no address']),
+    ...(isText(text, 8000) ? textFaults(withoutLinks(text), 8000, 'attachment text') : ['attachment text']),
+    // "should not contain any markup"
+    ...(isText(fallback, 1000) && !/[*<>]/.test(fallback) ? [] : ['fallback is missing, or has markup']),
+    ...(typeof color === 'string' && /^#[0-9a-f]{6}$/.test(color) ? [] : ['color is not #rrggbb']),
+    ...(marked.every(field => ['pretext', 'text', 'fields', 'fallback'].includes(String(field)))
+      ? []
+      : ['mrkdwn_in names another field']),
+    ...(callback_id === '' ? [] : ['callback_id is for messages with buttons']),
+    ...(typeof footer === 'string' && footer.length <= 300 ? [] : ['footer has at most 300 characters']),
   ]
 }
 
@@ -86,6 +125,11 @@ function textFaults(text: unknown, most: number, name: string): string[] {
   return /[<>]|&(?!(amp|lt|gt);)/.test(text) ? [`${name} is not escaped: ${text}`] : []
 }
 
+/** `<https://…|label>` is a link. */
+function withoutLinks(text: string): string {
+  return text.replace(/<https?:\/\/[^\s<>|]+\|[^<>|]+>/g, 'a link')
+}
+
 function payloadFaults(payload: unknown): string[] {
   if (!isObject(payload)) return ["'payload' is missing or blank"]
   const known = [
@@ -106,12 +150,18 @@ function payloadFaults(payload: unknown): string[] {
     ...(['critical', 'error', 'warning', 'info'].includes(String(severity))
       ? []
       : ["'payload.severity' is invalid"]),
-    ...(typeof timestamp === 'string' && !Number.isNaN(Date.parse(timestamp)) ? [] : ["'payload.timestamp'"]),
+    ...(timestamp === undefined || (typeof timestamp === 'string' && !Number.isNaN(Date.parse(timestamp)))
+      ? []
+      : ["'payload.timestamp'"]),
     ...[component, group, payload.class].flatMap(field =>
-      typeof field === 'string' ? [] : ['a field is no text'],
+      field === undefined || typeof field === 'string' ? [] : ['a field is no text'],
     ),
     ...(isObject(custom_details) ? [] : ["'payload.custom_details' is not an object"]),
   ]
+}
+
+function isAddress(value: unknown): boolean {
+  return isText(value, 2048) && /^https?:$/.test(URL.parse(value)?.protocol ?? '')
 }
 
 function isObject(value: unknown): value is Json {

@@ -12,11 +12,23 @@ export type SlackMessage = {
   }[]
 }
 
-type PagerdutyEvent = {
+/** What Alertmanager sends, which knows no blocks. */
+export type LegacySlackMessage = {
+  attachments: [{ color: string; title: string; title_link: string; text: string }]
+}
+
+export type PagerdutyEvent = {
   routing_key: string
   event_action: 'trigger' | 'resolve'
   dedup_key: string
-  payload?: { summary: string; severity: string; source: string; custom_details: { details: string[] } }
+  payload?: {
+    summary: string
+    severity: string
+    source: string
+    class?: string
+    custom_details: Record<string, unknown>
+  }
+  links?: { href: string; text: string }[]
 }
 
 /** An answer in place of the documented one; `hang`: none, ever. `taken`: what was sent is taken all the same. */
