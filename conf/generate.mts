@@ -1,13 +1,14 @@
 /**
  * Writes what is derived, so that each fact has one home. From the schemas, which say what the configuration and the
  * inventory look like: TypeScript types, and validators as plain code (compiling the schema in every process would cost
- * 100 ms and 25 MB). From the cheat sheet: Prometheus' rules, Grafana's dashboard and the operator's page. `--check`
- * writes nothing and fails when a file no longer matches.
+ * 100 ms and 25 MB). From the cheat sheet: Prometheus' rules, Grafana's dashboard, the operator's page, tables of documents.
+ * `--check` writes nothing and fails when a file no longer matches.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import standalone from 'ajv/dist/standalone/index.js'
 import { compile, type JSONSchema } from 'json-schema-to-typescript'
+import { documents, documentText, withParts } from './documents.ts'
 import sheet from './S2_1_CHEAT_SHEET.json' with { type: 'json' }
 
 /** Definitions that become a type of their own, whatever stands beside the reference. */
@@ -31,7 +32,9 @@ const { grafanaDashboard } = await import('../provision/dashboard.ts')
 const { checkConfig } = await import('../scripts/job/config.ts')
 const { markdownSheet } = await import('../scripts/operator/markdown.ts')
 const checked = checkConfig(structuredClone(sheet), 'the cheat sheet')
-keep('conf/alerting_rules.yml', alertingRules(checked, managedRules))
+const rules = alertingRules(checked, managedRules)
+keep('conf/alerting_rules.yml', rules)
+for (const path of documents) keep(path, withParts(documentText(path), checked, rules))
 keep('conf/grafana_dashboard.json', grafanaDashboard(checked))
 keep('docs/cheat_sheet.md', markdownSheet(checked))
 

@@ -22,6 +22,8 @@ export async function writeTarball(contents: Contents, target: string, signal: A
       gzip: { level: 6 },
       portable: true,
       noDirRecurse: true,
+      // node_modules may be a link to where the packages are
+      follow: true,
       strict: true,
       onWriteEntry(entry) {
         entry.noMtime = false
