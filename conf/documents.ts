@@ -62,6 +62,7 @@ function agenda({ schedule: when }: CheatSheet): string {
       ['Cópia rápida, se algo mudou', `a cada ${when.hot_snapshot_minutes} minutos`],
       ['Verificação de saúde', `a cada ${when.health_check_hours} horas`],
       ['Ensaio de restauração', 'uma vez por semana'],
+      ['Auditoria das metas', 'uma vez por mês'],
     ],
   )
 }

@@ -81,8 +81,21 @@ export function jobsOf({ schedule, sync, backup, health }: CheatSheet): Schedule
       retries: 1,
       timeoutMinutes: backup.timeout_minutes,
     },
+    {
+      name: 'sla_audit',
+      title: `Audit of the last month, once: every day at ${schedule.sla_audit} UTC it is seen to`,
+      command: 'sla_audit',
+      arguments: ['--month', '--unless-kept'],
+      period: day,
+      offset: secondsOf(schedule.sla_audit),
+      retries: 1,
+      timeoutMinutes: auditMinutes,
+    },
   ]
 }
+
+/** An audit takes some seconds; its own limit is in `scripts/sla_audit.mts`. */
+const auditMinutes = 10
 
 /**
  * The minutes of an hour at which a job can be due in a host's own time, whatever its zone: zones are multiples of 15

@@ -9,6 +9,7 @@ import {
   fstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -30,10 +31,11 @@ import { day } from './job/time.ts'
 const project = join(import.meta.dirname, '..')
 const folder = join(project, 'demo')
 const marker = join(folder, '.made-by-the-demo')
+const page = join(folder, 'audit.html')
 const summary = 'Shows the whole cycle on an embedded exchange, in a folder of its own.'
 const flags = {
   days: { value: 'N', help: 'days of history to begin with (default: 30)' },
-  keep: { help: 'leave the folder demo/ there to look at' },
+  keep: { help: 'leave all of the folder demo/ there to look at, and not only the page of the audit' },
   help: { help: 'this text' },
 } as const
 
@@ -79,34 +81,36 @@ async function demo(days: number, keep: boolean): Promise<void> {
     const state = { XDG_STATE_HOME: join(folder, 'installer') }
     const target = ['--local', '--root', host, '--config', ordered]
     await runCommand(state, 'provision/install', [...target, '--no-run'], [0])
-    console.log('\n① Is it well? There is nothing yet')
-    await run('health_check', [], [nagiosStatus.critical])
-    console.log(`\n② Yesterday: the first sync, ${days} days of 4h candles`)
+    console.log(`\n① Yesterday: the first sync, ${days} days of 4h candles`)
     await run('daily_candle_sync', ['--since', `${days}d`])
-    console.log('\n③ Today: a day later, the same command that cron runs')
+    console.log('\n② Three copies: on this disk, in a folder that stands for another one, and in S3')
+    await run('backup')
+    console.log('\n③ Is it well?')
+    await run('health_check')
+    console.log('\n④ Today: a day later, the same commands that cron runs')
     clock.set(yesterday + day)
     await run('daily_candle_sync')
     trade(database, 200)
-    console.log('\n④ Three copies: on this disk, in a folder that stands for another one, and in S3')
-    await run('backup')
-    console.log('\n⑤ Are they good? All of them are read again, in full')
+    await run('backup', ['--tiers', 'hot', '--if-changed'])
+    console.log('\n⑤ Are the copies good? All of them are read again, in full')
     await run('backup', ['--verify'])
     console.log('   Would they come back? One of each tier is restored elsewhere, as every Sunday')
     await run('restore_drill')
-    console.log('\n⑥ Is it well now?')
-    await run('health_check')
-    console.log('\n⑦ The agent trades on; then the disk fails: some pages of its database are overwritten')
+    console.log('\n⑥ The agent trades on; then the disk fails: some pages of its database are overwritten')
     trade(database, 100)
     damage(database)
     await run('health_check', [], [nagiosStatus.critical])
-    console.log('\n⑧ One command brings it back, with the trades that no backup has')
+    console.log('\n⑦ One command brings it back, with the trades that no backup has')
     await run('db_recovery', ['--yes'])
-    console.log('\n⑨ Is it well again?')
+    console.log('\n⑧ Is it well again?')
     await run('health_check')
     console.log(`\nOf 300 trades ${countTrades(database)} are there.`)
+    console.log('\n⑨ Was all of that as good as promised? The day between, without a host, was not')
+    await run('sla_audit', ['--days', '2', '--html', page], [exitStatus.done, exitStatus.missed])
+    console.log(`\nOpen it in a browser: ${page}`)
   } finally {
     await Promise.all([exchange.close(), s3.close()])
-    if (!keep) rmSync(folder, { recursive: true, force: true })
+    if (!keep) leaveThePage()
   }
 }
 
@@ -195,6 +199,12 @@ function makeFolder(sheet: Sheet, urls: { exchange: string; s3: string }): strin
   const config = join(folder, 'cheat_sheet.json')
   writeFileSync(config, JSON.stringify(ordered, null, 2))
   return config
+}
+
+/** The next demo takes the rest away. */
+function leaveThePage(): void {
+  for (const path of readdirSync(folder).map(name => join(folder, name)))
+    if (path !== page && path !== marker) rmSync(path, { recursive: true })
 }
 
 /** Takes away what an earlier demo left there, and nothing that somebody else did. */

@@ -11,7 +11,7 @@ import { type Audit, audit } from './audit/audit.ts'
 import { type Coverage, coverageOf, newestExpected } from './audit/coverage.ts'
 import { writeDocument } from './audit/documents.ts'
 import type { Facts } from './audit/facts.ts'
-import { keepAudit, tidingsOf } from './audit/kept.ts'
+import { isKept, keepAudit, tidingsOf } from './audit/kept.ts'
 import { renderMarkdown } from './audit/markdown.ts'
 import { readFacts } from './audit/records.ts'
 import { reportAudit } from './audit/report.ts'
@@ -21,6 +21,7 @@ import { intervals } from './candles/intervals.ts'
 import { CandleRecords } from './candles/records.ts'
 import { readCandleDays } from './health/candle_days.ts'
 import { untradableSymbols } from './health/memory.ts'
+import type { Outcome } from './job/ending.ts'
 import { UserError } from './job/errors.ts'
 import { exitStatus } from './job/exit_status.ts'
 import { job, type Run } from './job/job.ts'
@@ -43,12 +44,17 @@ await job(
   },
   async run => {
     const { wishes, config, clock, history, terminal } = run
+    const { html, markdown, month, unlessKept } = wishes
+    if (month !== undefined && unlessKept && isKept(config.paths.state, month))
+      return nothingToDo(`the audit of ${month} is kept already`)
     const facts = readFacts(history, config.sync.interval)
     // what is not there yet is empty; what cannot be read is not
     if (history.lost && existsSync(join(config.paths.state, 'ops.db')))
       throw new UserError('the history cannot be read: there is nothing to judge by')
     const result = audit(facts, rulesOf(config), wishes.asked, clock.now())
-    const { html, markdown, month } = wishes
+    // a host that is new has nothing to tell people of the month before it came
+    if (unlessKept && result.covered.to <= result.covered.from)
+      return nothingToDo(`the history begins after ${month}`)
     const page = html === undefined && month === undefined ? undefined : await pageOf(result, facts, run)
     if (markdown !== undefined) writeDocument(markdown, renderMarkdown(result, hostname()))
     if (html !== undefined && page !== undefined) writeDocument(html, page)
@@ -65,6 +71,10 @@ await job(
     }
   },
 )
+
+function nothingToDo(summary: string): Outcome {
+  return { outcome: 'done', exitStatus: exitStatus.done, summary, report: [summary], figures: {} }
+}
 
 /** The page; what draws its charts takes half a second to start, and is only loaded here. */
 async function pageOf(result: Audit, facts: Facts, run: Run<AuditWishes>): Promise<string> {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { alertsFor, channelEnvironment } from './support/alerts/here.ts'
@@ -220,6 +220,23 @@ await t.test('a month is kept, and people are told of it', async test => {
   const again = await workspace.run('sla_audit', ['--month', '2028-02'], { env })
   expectStatus(test, again, 0)
   test.equal(services.slack.length, 1, 'people are told once')
+
+  const before = statSync(kept[0] ?? '')
+  const [asCron, other] = [
+    ['--month', '--unless-kept'],
+    ['--month', '2028-01', '--unless-kept'],
+  ]
+  const second = await workspace.run('sla_audit', asCron, { env })
+  expectStatus(test, second, 0)
+  test.match(second.stdout, 'the audit of 2028-02 is kept already')
+  test.equal(statSync(kept[0] ?? '').ino, before.ino, 'it is not written again')
+  const unknown = await workspace.run('sla_audit', other, { env })
+  expectStatus(test, unknown, 0)
+  test.match(unknown.stdout, 'the history begins after 2028-01')
+  test.equal(services.slack.length, 1, 'nobody is told of a time before')
+  rmSync(kept[1] ?? '')
+  expectStatus(test, await workspace.run('sla_audit', asCron, { env }), 0)
+  test.ok(existsSync(kept[1] ?? ''), 'what was not kept whole is made again')
 })
 
 await t.test('a month is one that is over', async test => {
@@ -228,6 +245,7 @@ await t.test('a month is one that is over', async test => {
     [['--month', '2028-03'], /--month 2028-03 is not over yet/],
     [['--month', '2028-13'], /--month "2028-13" is not a month/],
     [['--month', '--days', '3'], /--month and --days exclude each other/],
+    [['--unless-kept'], /--unless-kept goes with --month/],
   ]
   for (const [args, said] of cases) {
     const ended = await workspace.run('sla_audit', args)

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Condition } from '../job/alerting.ts'
 import { formatDuration, formatTime } from '../job/time.ts'
@@ -21,6 +21,11 @@ export function keepAudit(state: string, month: string, audit: Audit, page: stri
     writeDocument(file, text)
     return file
   })
+}
+
+/** Whether the audit of a month is there: its figures are written last. */
+export function isKept(state: string, month: string): boolean {
+  return existsSync(join(state, 'audits', `${month}.json`))
 }
 
 const mostIncidents = 10

@@ -17,19 +17,26 @@ export const auditFlags = {
     value: '[YYYY-MM]',
     help: 'a calendar month (the last one that is over): page and figures are kept, the summary is sent',
   },
+  'unless-kept': { help: 'nothing where that month is kept already' },
 } as const
 
 export type AuditWishes = {
   asked: Span
   /** `2026-03`: the calendar month that is audited for keeping. */
   month: string | undefined
+  /** Nothing is done where it is there. */
+  unlessKept: boolean
   html: string | undefined
   markdown: string | undefined
 }
 
 export function wishesFrom(given: FlagValues<typeof auditFlags>, _: Config, now: number): AuditWishes {
   const { html, markdown } = given
-  if (given.month === undefined) return { asked: askedSpan(given, now), month: undefined, html, markdown }
+  const unlessKept = given['unless-kept']
+  if (given.month === undefined) {
+    if (unlessKept) throw usage('--unless-kept goes with --month')
+    return { asked: askedSpan(given, now), month: undefined, unlessKept, html, markdown }
+  }
   for (const flag of ['days', 'from', 'to'] as const)
     if (given[flag] !== undefined) throw usage(`--month and --${flag} exclude each other`)
   const month = given.month === '' ? monthBefore(now) : monthNamed(given.month)
@@ -37,7 +44,7 @@ export function wishesFrom(given: FlagValues<typeof auditFlags>, _: Config, now:
     throw usage(`--month ${JSON.stringify(given.month)} is not a month`, 'Write 2026-03.')
   if (month.to > now)
     throw usage(`--month ${month.name} is not over yet`, 'For a part of it: --from and --to.')
-  return { asked: { from: month.from, to: month.to }, month: month.name, html, markdown }
+  return { asked: { from: month.from, to: month.to }, month: month.name, unlessKept, html, markdown }
 }
 
 function askedSpan({ days, from, to }: FlagValues<typeof auditFlags>, now: number): Span {

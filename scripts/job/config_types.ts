@@ -81,6 +81,10 @@ export interface CheatSheet {
      */
     restore_drill: string
     /**
+     * Every day at this time the audit of the last month is made, unless it is kept already: on the first of a month, or as soon as the host is there again.
+     */
+    sla_audit: string
+    /**
      * The tiers that it restores from; null: all that there are. One whose key is kept elsewhere cannot be among them.
      */
     restore_drill_tiers: ('hot' | 'warm' | 'cold')[] | null

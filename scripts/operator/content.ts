@@ -159,7 +159,7 @@ function symptoms({ paths, sync }: CheatSheet, call: Call): Symptom[] {
 }
 
 function jobs({ schedule }: CheatSheet, call: Call): Reference[] {
-  const { daily_sync, backup, hot_snapshot_minutes, health_check_hours, restore_drill } = schedule
+  const { daily_sync, backup, hot_snapshot_minutes, health_check_hours, restore_drill, sla_audit } = schedule
   return [
     {
       command: call('daily_candle_sync'),
@@ -185,6 +185,11 @@ function jobs({ schedule }: CheatSheet, call: Call): Reference[] {
       command: call('restore_drill'),
       does: 'restores a backup of each tier elsewhere and proves it',
       runs: `${restore_drill} UTC`,
+    },
+    {
+      command: call('sla_audit --month --unless-kept'),
+      does: 'audits the last month once, keeps the page and tells people',
+      runs: `every day at ${sla_audit} UTC`,
     },
   ]
 }
