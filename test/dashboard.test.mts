@@ -22,7 +22,11 @@ import { makeWorkspace, temporaryFolder } from './support/workspace.ts'
 
 const project = join(import.meta.dirname, '..')
 const read = (file: string) => readFileSync(join(project, file), 'utf8')
-const packages = { prometheus: 'prometheus', 'prometheus-node-exporter': 'prometheus-node-exporter' }
+const packages = {
+  prometheus: 'prometheus',
+  'prometheus-alertmanager': 'prometheus-alertmanager',
+  'prometheus-node-exporter': 'prometheus-node-exporter',
+}
 const skip = skipWithoutPackages(packages)
 
 type Source = { type?: string; uid?: string }
@@ -175,7 +179,7 @@ const emptyWhenWell: Record<string, string> = {
   'Times in a row that people could not be told, by channel': 'there was nothing to tell',
 }
 
-/** A host on which all jobs have run, its node_exporter, and a Prometheus that asks it and has our rules. */
+/** A host on which all jobs have run, its node_exporter, an Alertmanager, and a Prometheus that has our rules. */
 async function watchedHost(test: Test) {
   const symbols = ['BTCUSDT', 'ETHUSDT', 'SOLUSDT']
   const replay = await startReplay({ source: generatedSource({ symbols }), clock: new ReplayClock() })
@@ -190,7 +194,7 @@ async function watchedHost(test: Test) {
   const env = channelEnvironment(services)
   const run = (command: string, args: string[] = []) => workspace.run(command, args, { env })
 
-  const [exporter = '', prometheus = ''] = await freeAddresses(2)
+  const [exporter = '', alertmanager = '', prometheus = ''] = await freeAddresses(3)
   const folder = temporaryFolder(test)
   await startDaemon(
     test,
@@ -201,6 +205,20 @@ async function watchedHost(test: Test) {
     ],
     { listen: exporter, path: '/metrics' },
   )
+  // nobody is told: it is there for what it says of itself
+  const nobody = { route: { receiver: 'nobody' }, receivers: [{ name: 'nobody' }] }
+  writeFileSync(join(folder, 'alertmanager.yml'), JSON.stringify(nobody))
+  await startDaemon(
+    test,
+    'prometheus-alertmanager',
+    [
+      `--config.file=${join(folder, 'alertmanager.yml')}`,
+      `--storage.path=${join(folder, 'alertmanager')}`,
+      `--web.listen-address=${alertmanager}`,
+      '--cluster.listen-address=',
+    ],
+    { listen: alertmanager, path: '/-/ready' },
+  )
   writeFileSync(join(folder, 'rules.yml'), withShortWaits(read('conf/alerting_rules.yml'), 3600))
   const config = {
     global: { scrape_interval: '1s', evaluation_interval: '1s' },
@@ -210,6 +228,7 @@ async function watchedHost(test: Test) {
         job_name: 'candlekeep',
         static_configs: [{ targets: [exporter], labels: { instance: 'md-1' } }],
       },
+      { job_name: 'alertmanager', static_configs: [{ targets: [alertmanager] }] },
     ],
   }
   writeFileSync(join(folder, 'prometheus.yml'), JSON.stringify(config))

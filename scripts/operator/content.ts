@@ -208,6 +208,10 @@ function byHand(call: Call): Reference[] {
     { command: call('db_recovery --dry-run'), does: 'what a recovery would do, and who is in the way' },
     { command: call('db_recovery'), does: 'brings a damaged database back; asks first' },
     { command: call('restore_drill --all'), does: 'restores every backup that there is' },
+    {
+      command: call('sla_audit'),
+      does: 'judges the last 30 days: each target, met or missed, and what cost it',
+    },
     { command: call('symbols'), does: 'checks the symbol list against the exchange' },
     {
       command: call('cheat_sheet --validate'),
