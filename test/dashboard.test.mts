@@ -341,7 +341,7 @@ function documents(): string[] {
 /** Words in code that look like names of metrics. */
 function metricsNamed(text: string): string[] {
   const code = Array.from(text.matchAll(/`([^`\n]+)`/g), ([, inside = '']) => inside)
-  const names = code.flatMap(inside => inside.match(/(?<![\w.-])[a-z][\w:]*(?![\w.-])/g) ?? [])
+  const names = code.flatMap(inside => inside.match(/(?<![\w.-])[a-z][\w:]*(?![\w.*-])/g) ?? [])
   return [...new Set(names)].filter(name => beginnings.test(name) && !notMetrics.has(name))
 }
 
