@@ -501,6 +501,7 @@ async function liveADay(test: Test, folder: string, seen: string, command: Run):
   )
   await run('backup')
   await run('restore_drill', ['--all'])
+  await run('sla_audit', ['--month'])
   await run('health_check', ['--full'])
   writeFileSync(workspace.database, 'no database')
   await run('db_recovery', ['--yes', '--from', 'cold'])

@@ -46,7 +46,7 @@ await t.test('an audit of 30 days', async group => {
     test.match(ended.stdout, /Backups, cold +90 % of 30 +27\/30 days/)
     test.match(
       ended.stdout,
-      /2028-02-15 06:00 UTC {2}damaged database, 3 h 32 min: SQLite finds 3 faults; recovery_1/,
+      /2028-02-15 06:00 UTC {2}damaged database, 3 h 32 min: SQLite finds 3 faults; the newest proven backup was 30 min old; recovery_1/,
     )
     test.equal(
       lines.at(-1),

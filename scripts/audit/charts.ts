@@ -13,7 +13,7 @@ import type { Span } from './spans.ts'
 
 use([CustomChart, LineChart, ScatterChart, GridComponent, MarkAreaComponent, MarkLineComponent, SVGRenderer])
 
-const width = 900
+const usualWidth = 900
 // the page says what these are, in light and in dark
 const colours = {
   ink: 'var(--ink)',
@@ -29,28 +29,32 @@ const colours = {
 }
 
 /** Draws a chart as SVG. `label`: what it shows, for those who do not see it. */
-function draw(height: number, label: string, option: object): Markup {
+function draw(height: number, label: string, option: object, width = usualWidth): Markup {
   const chart = init(null, null, { renderer: 'svg', ssr: true, width, height })
   try {
     chart.setOption({
       animation: false,
       useUTC: true,
-      textStyle: { color: colours.ink, fontFamily: 'inherit' },
+      textStyle: { color: colours.ink, fontFamily: 'system-ui, sans-serif' },
       ...option,
     })
-    return new Markup(accessible(chart.renderToSVGString(), label))
+    return new Markup(accessible(chart.renderToSVGString(), label, width))
   } finally {
     chart.dispose()
   }
 }
 
-/** What is there for a mouse and a script is left out: the page has neither. */
-function accessible(svg: string, label: string): string {
+/**
+ * What is there for a mouse and a script is left out: the page has neither. It grows and shrinks with the screen, as long as its
+ * texts can be read.
+ */
+function accessible(svg: string, label: string, width: number): string {
   const bare = svg
     .replaceAll(/ (ecmeta_\w+|class|pointer-events)="[^"]*"/g, '')
     .replace(/<style[^>]*>.*?<\/style>/s, '')
     .replace(/<svg width="\d+" height="\d+"/, '<svg')
-  return bare.replace('<svg', html`<svg role="img" aria-label="${label}"`.text)
+  const bounds = `min-width: ${Math.round(width * 0.75)}px; max-width: ${Math.round(width * 1.25)}px`
+  return bare.replace('<svg', html`<svg role="img" aria-label="${label}" style="${bounds}"`.text)
 }
 
 function timeAxis({ from, to }: Span) {
@@ -108,7 +112,8 @@ export function ageChart(
         type: 'line',
         data: points,
         showSymbol: false,
-        lineStyle: { color: colours.accent, width: 1.5 },
+        // many teeth side by side would be one block
+        lineStyle: { color: colours.accent, width: pieces.length > 200 ? 0.6 : 1.5 },
         itemStyle: { color: colours.accent },
         markLine: {
           symbol: 'none',
@@ -143,15 +148,22 @@ export function syncChart({ covered, syncs, rules }: Audit): Markup {
     const data = syncs.timed
       .filter(({ outcome }) => (outcome === 'done' || outcome === 'partly' ? outcome : 'other') === kind)
       .map(({ startedAt, tookMs }) => [startedAt, Math.max(tookMs, second / 10) / second])
-    return { type: 'scatter', symbol: look.symbol, symbolSize: 9, itemStyle: { color: look.color }, data }
+    return {
+      type: 'scatter',
+      symbol: look.symbol,
+      symbolSize: 9,
+      itemStyle: { color: look.color, opacity: 1 },
+      data,
+    }
   })
+  const shortest = Math.min(1, ...syncs.timed.map(({ tookMs }) => Math.max(tookMs, second / 10) / second))
   const longest = Math.max(rules.syncMs, ...syncs.timed.map(({ tookMs }) => tookMs)) / second
   return draw(260, 'How long each sync took', {
     grid: margins,
     xAxis: timeAxis(covered),
     yAxis: {
       type: 'log',
-      min: 0.1,
+      min: 10 ** Math.floor(Math.log10(shortest)),
       max: 10 ** Math.ceil(Math.log10(longest * 1.2)),
       ...valueAxis('seconds'),
     },
@@ -175,6 +187,8 @@ export function syncChart({ covered, syncs, rules }: Audit): Markup {
   })
 }
 
+const cellWidth = 26
+
 type Cell = { text: string; fill: string; ink?: string }
 
 /** Cells of days by lines; what is not as it should be has a sign in it, so that it is not told by colour alone. */
@@ -189,7 +203,7 @@ function cellChart(
   const cells = lines.flatMap((line, row) =>
     line.cells.flatMap((cell, column) => (cell === undefined ? [] : [{ column, row, ...cell }])),
   )
-  return draw(40 + lines.length * lineHeight, label, {
+  const option = {
     grid: { left, right: 12, top: 30, bottom: 6 },
     xAxis: {
       type: 'category',
@@ -231,13 +245,14 @@ function cellChart(
             fill: ink ?? colours.ink,
             align: 'center',
             verticalAlign: 'middle',
-            font: 'bold 10px sans-serif',
+            font: 'bold 10px system-ui, sans-serif',
           }
           return { type: 'group', children: [rect, { type: 'text', style }] }
         },
       },
     ],
-  })
+  }
+  return draw(40 + lines.length * lineHeight, label, option, left + 12 + days.length * cellWidth)
 }
 
 const inkOnNone = 'var(--cell-none-ink)'

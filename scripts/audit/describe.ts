@@ -65,10 +65,7 @@ const details: Record<TargetName, (audit: Audit) => string[]> = {
   },
   rpo({ rpo }) {
     if (rpo.worst === null) return []
-    return [
-      `age of the newest proven backup: ${describeAges(rpo)}`,
-      `above the target ${forHowLong(rpo.above)}`,
-    ]
+    return [`age of the newest proven backup: ${describeAges(rpo)}`, howLong('above the target', rpo.above)]
   },
   rto({ rto: { recoveries, drills } }) {
     const failed = drills.filter(({ failure }) => failure !== null).length
@@ -83,7 +80,7 @@ const details: Record<TargetName, (audit: Audit) => string[]> = {
     return [
       `age of the last sync that counts: ${describeAges(sync)}`,
       ...(candle.worst === null ? [] : [`of the newest candle: worst ${formatDuration(candle.worst)}`]),
-      `stale ${forHowLong(stale)}`,
+      howLong('stale', stale),
     ]
   },
   sync({ syncs: { p50, p99, runs } }) {
@@ -92,8 +89,8 @@ const details: Record<TargetName, (audit: Audit) => string[]> = {
   },
 }
 
-function forHowLong(spans: Span[]): string {
-  return spans.length === 0 ? 'never' : `for ${formatDuration(lengthOf(spans))}`
+function howLong(what: string, spans: Span[]): string {
+  return spans.length === 0 ? `never ${what}` : `${what} for ${formatDuration(lengthOf(spans))}`
 }
 
 function describeAges({ p50, p95, worst }: AgeFigures): string {

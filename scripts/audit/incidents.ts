@@ -2,7 +2,7 @@ import { formatDuration } from '../job/time.ts'
 import { count } from '../job/words.ts'
 import type { Judged } from './audit.ts'
 import type { Facts } from './facts.ts'
-import { describeRecovery } from './recoveries.ts'
+import { ageAt, describeRecovery } from './recoveries.ts'
 import type { Rules } from './rules.ts'
 import { lengthOf, type Span, within } from './spans.ts'
 import type { TargetName } from './targets.ts'
@@ -52,7 +52,7 @@ export function incidentsOf(facts: Facts, judged: Judged, rules: Rules, covered:
           until: open ? null : until,
           lastedMs,
           costs: ['availability'],
-          what: [line, ...mended.map(describeRecovery)].join('; '),
+          what: [line, ...describeBackup(ageAt(rpo.ages, from)), ...mended.map(describeRecovery)].join('; '),
         },
       ]
     }),
@@ -99,6 +99,11 @@ export function incidentsOf(facts: Facts, judged: Judged, rules: Rules, covered:
     ),
   ]
   return incidents.sort((a, b) => a.from - b.from)
+}
+
+/** What could have been lost when damage was seen. */
+function describeBackup(ageMs: number | null): string[] {
+  return ageMs === null ? [] : [`the newest proven backup was ${formatDuration(ageMs)} old`]
 }
 
 /** What was tried meanwhile, and what came of it last. */

@@ -40,9 +40,9 @@ p { margin: .25rem 0 .75rem }
 .badge { align-self: flex-start; border-radius: 1rem; padding: .05rem .6rem; font-size: .8rem; font-weight: 600 }
 figure { margin: 0 }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: .75rem; padding: .5rem; background: var(--surface) }
-.scroll svg { display: block; width: 100%; min-width: 42rem; height: auto }
+.scroll svg { display: block; width: 100%; height: auto }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; padding: 0; margin: .5rem 0; list-style: none; font-size: .85rem; color: var(--muted) }
-.legend i { display: inline-block; width: .85rem; height: .85rem; border-radius: .2rem; margin-right: .4rem; vertical-align: -.1rem }
+.legend i { print-color-adjust: exact; display: inline-block; width: .85rem; height: .85rem; border-radius: .2rem; margin-right: .4rem; vertical-align: -.1rem }
 details { margin: .5rem 0 }
 summary { cursor: pointer; color: var(--accent); font-size: .9rem }
 table { border-collapse: collapse; width: 100%; font-size: .85rem; font-variant-numeric: tabular-nums }
@@ -68,7 +68,7 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: 1rem;
   main { max-width: none; padding: 0 }
   details { display: none }
   .scroll { overflow: visible; border: 0; padding: 0 }
-  .scroll svg { min-width: 0; max-height: 24cm }
+  .scroll svg { min-width: 0 !important; max-height: 24cm }
   .cards { grid-template-columns: repeat(3, 1fr) }
   figure, .cards li, tr, .verdict { break-inside: avoid }
   h2 { break-after: avoid }

@@ -112,27 +112,32 @@ function readSoundness(database: Database.Database): SoundnessFact[] {
   return rows.map(row => ({ ...row, damaged: row.damaged === 1 }))
 }
 
-type BackupRow = Omit<BackupFact, 'provenAt'> & { provenAt: number; storedAt: number | null }
+type StoredRow = { id: string; tier: string; storedAt: number }
 
 /**
  * `proven_at` is when a backup was last proven. It was proven first before it got its name: by the end of the run that
  * stored it, or during which it was taken.
  */
 function readBackups(database: Database.Database, runs: Facts['runs']): BackupFact[] {
+  const stored = database
+    .prepare(
+      `SELECT backup.value ->> 'id' AS id, tier.value ->> 'tier' AS tier, min(finished_at) AS storedAt
+       FROM runs, json_each(iif(json_valid(figures), figures, '{}'), '$.tiers') AS tier,
+         json_each(tier.value, '$.stored') AS backup
+       WHERE job = 'backup' AND finished_at IS NOT NULL GROUP BY 1, 2`,
+    )
+    .all() as StoredRow[]
+  const storedAt = new Map(stored.map(row => [`${row.tier} ${row.id}`, row.storedAt]))
+  const ended = runs.filter(({ finishedAt, startedAt }) => finishedAt !== null && finishedAt >= startedAt)
   const rows = database
     .prepare(
-      `WITH stored AS (
-         SELECT backup.value ->> 'id' AS id, tier.value ->> 'tier' AS tier, min(finished_at) AS storedAt
-         FROM runs, json_each(iif(json_valid(figures), figures, '{}'), '$.tiers') AS tier, json_each(tier.value, '$.stored') AS backup
-         WHERE job = 'backup' AND finished_at IS NOT NULL GROUP BY 1, 2)
-       SELECT id, tier, taken_at AS takenAt, covers_until AS coversUntil, proven_at AS provenAt,
-         failed_at AS failedAt, removed_at AS removedAt, storedAt
-       FROM backups LEFT JOIN stored USING (id, tier) WHERE proven_at IS NOT NULL ORDER BY taken_at`,
+      `SELECT id, tier, taken_at AS takenAt, covers_until AS coversUntil, proven_at AS provenAt,
+         failed_at AS failedAt, removed_at AS removedAt
+       FROM backups WHERE proven_at IS NOT NULL ORDER BY taken_at`,
     )
-    .all() as BackupRow[]
-  const ended = runs.filter(({ finishedAt, startedAt }) => finishedAt !== null && finishedAt >= startedAt)
-  return rows.map(({ storedAt, ...row }) => {
-    const latest = storedAt ?? endOfRunAt(ended, row.takenAt) ?? row.provenAt
+    .all() as BackupFact[]
+  return rows.map(row => {
+    const latest = storedAt.get(`${row.tier} ${row.id}`) ?? endOfRunAt(ended, row.takenAt) ?? row.provenAt
     return { ...row, provenAt: Math.max(row.takenAt, Math.min(row.provenAt, latest)) }
   })
 }

@@ -63,7 +63,8 @@ function restored(drills: readonly DrillFact[]): boolean {
   return drills.some(({ failure }) => failure === null)
 }
 
-function ageAt(ages: readonly Piece[], moment: number): number | null {
+/** How old something was at a moment; null: that is not known. */
+export function ageAt(ages: readonly Piece[], moment: number): number | null {
   const piece = ages.find(({ from, to }) => moment >= from && moment < to)
   if (piece === undefined) return null
   return piece.oldest === 0 ? 0 : piece.youngest + moment - piece.from
