@@ -67,7 +67,8 @@ export async function startServices(test: Test): Promise<Services> {
     faults: [],
     script: { slack: [], pagerduty: [] },
   }
-  const server = createServer((request, response) => {
+  // an idle connection that the server ends looks like a fault to a client
+  const server = createServer({ keepAliveTimeout: 300_000 }, (request, response) => {
     const parts: Buffer[] = []
     request.on('data', (part: Buffer) => parts.push(part))
     request.on('end', () => {

@@ -7,6 +7,8 @@ import type { Test } from 'tap'
 export type Daemon = {
   /** Such as `http://127.0.0.1:40123`. */
   url: string
+  /** Its last complaints. */
+  complaints: () => string
   /** Ends it as a power cut does. */
   kill: () => Promise<void>
 }
@@ -29,7 +31,7 @@ export async function startDaemon(
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   let said = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-4000)))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-20_000)))
   const closed = once(child, 'close')
   const kill = async () => {
     child.kill('SIGKILL')
@@ -43,7 +45,14 @@ export async function startDaemon(
       throw new Error(`${program} does not answer at ${url}${path}: ${said}`)
     await delay(50)
   }
-  return { url, kill }
+  return {
+    url,
+    kill,
+    complaints() {
+      const lines = said.split('\n').filter(line => /level=(warn|error)/.test(line))
+      return lines.join('\n')
+    },
+  }
 }
 
 async function answers(url: string): Promise<boolean> {

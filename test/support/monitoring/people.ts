@@ -103,7 +103,7 @@ export async function startPeople(test: Test): Promise<People> {
 /** Takes what Alertmanager posts to a webhook. */
 async function startHeartbeat(test: Test): Promise<{ url: string; count: number }> {
   const heartbeat = { url: '', count: 0 }
-  const server = createServer((request, response) => {
+  const server = createServer({ keepAliveTimeout: 300_000 }, (request, response) => {
     request.resume()
     request.on('end', () => {
       heartbeat.count++

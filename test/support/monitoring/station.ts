@@ -21,6 +21,8 @@ type KnownRule = Rule & {
 }
 
 export type Station = {
+  /** What Alertmanager could not do. */
+  complaints: () => string
   /** The rules as they are for a host, with their true waits. */
   rulesText: string
   rules: () => Promise<KnownRule[]>
@@ -72,7 +74,7 @@ export async function startStation(
       mode: Number.parseInt(mode, 8),
     })
   }
-  await startDaemon(
+  const alertmanager = await startDaemon(
     test,
     'prometheus-alertmanager',
     [...argumentsOf(services, 'prometheus-alertmanager'), `--storage.path=${join(folder, 'alertmanager')}`],
@@ -97,6 +99,7 @@ export async function startStation(
   }
   return {
     rulesText,
+    complaints: alertmanager.complaints,
     async rules() {
       const { groups } = (await ask('rules')) as {
         groups: { name: string; rules: Omit<KnownRule, 'group'>[] }[]
