@@ -5,14 +5,14 @@ import t from 'tap'
 import sheet from '../conf/S2_1_CHEAT_SHEET.json' with { type: 'json' }
 import { alertingRules } from '../provision/alerting_rules.ts'
 import { checkConfig } from '../scripts/job/config.ts'
-import { skipWithoutPackages } from './support/debian.ts'
+import { debianYaml, skipWithoutPackages } from './support/debian.ts'
 import { temporaryFolder } from './support/workspace.ts'
 
 // Prometheus' rules, by promtool: that each fires where it should, and not just before, and not for want of a series.
 
 const project = join(import.meta.dirname, '..')
 const file = join(project, 'conf/alerting_rules.yml')
-const skip = skipWithoutPackages({ prometheus: 'promtool' })
+const skip = skipWithoutPackages({ prometheus: 'promtool', ...debianYaml })
 
 const minute = 60
 const hour = 60 * minute
@@ -365,7 +365,7 @@ type Group = {
 /** The groups, as a reader of YAML that is not ours has them. */
 function groupsOf(text: string): Group[] {
   const script = 'import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))'
-  const { stdout } = spawnSync('python3', ['-c', script], { input: text, encoding: 'utf8' })
+  const { stdout } = spawnSync('/usr/bin/python3', ['-c', script], { input: text, encoding: 'utf8' })
   return (JSON.parse(stdout) as { groups: Group[] }).groups
 }
 

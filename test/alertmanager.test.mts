@@ -5,13 +5,13 @@ import t, { type Test } from 'tap'
 import sheet from '../conf/S2_1_CHEAT_SHEET.json' with { type: 'json' }
 import { alertmanagerConfig } from '../provision/alertmanager.ts'
 import { checkConfig } from '../scripts/job/config.ts'
-import { skipWithoutPackages } from './support/debian.ts'
+import { debianYaml, skipWithoutPackages } from './support/debian.ts'
 import { thrownBy } from './support/thrown.ts'
 import { temporaryFolder } from './support/workspace.ts'
 
 // Alertmanager's configuration, as its own tool and a reader of YAML that is not ours have it.
 
-const skip = skipWithoutPackages({ 'prometheus-alertmanager': 'amtool', 'python3-yaml': 'python3' })
+const skip = skipWithoutPackages({ 'prometheus-alertmanager': 'amtool', ...debianYaml })
 const rules = join(import.meta.dirname, '../conf/alerting_rules.yml')
 
 type Routes = typeof sheet.alerts.routes
@@ -66,7 +66,7 @@ function written(test: Test, secrets: Record<string, string>, given: Routes) {
 
 function yaml(text: string): unknown {
   const script = 'import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))'
-  const { stdout, stderr } = spawnSync('python3', ['-c', script], { input: text, encoding: 'utf8' })
+  const { stdout, stderr } = spawnSync('/usr/bin/python3', ['-c', script], { input: text, encoding: 'utf8' })
   if (stdout === '') throw new Error(stderr)
   return JSON.parse(stdout) as unknown
 }

@@ -206,7 +206,7 @@ await t.test('the file is complete and true after each command, however that end
   test.equal(hit.samples.get('binance_rate_limit_hits_total'), 1)
 
   replay.setFaults([tooMany, ...silence])
-  workspace.configure(sheet => (sheet.sync.timeout_minutes = 0.03))
+  workspace.configure(sheet => (sheet.sync.timeout_minutes = 0.08))
   expectStatus(test, await workspace.run(sync, [], later()), 124)
   const late = agrees(test, workspace, file, 'the deadline')
   test.equal(late.samples.get('daily_sync_timeout_total'), 1)

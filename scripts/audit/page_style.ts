@@ -49,6 +49,7 @@ table { border-collapse: collapse; width: 100%; font-size: .85rem; font-variant-
 th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere }
 th { font-weight: 600; overflow-wrap: normal }
 td:nth-child(-n+3) { white-space: nowrap }
+td:last-child { overflow-wrap: break-word }
 figure + table { margin-top: .75rem }
 table.grid td, table.grid th { padding-right: .5rem; white-space: nowrap }
 footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: 1rem; font-size: .85rem }

@@ -23,6 +23,9 @@ export function skipWithoutPackages(wanted: Record<string, string>): string | fa
   return false
 }
 
+/** A reader of YAML that is not ours, for /usr/bin/python3: another Python that comes first in PATH may have none. */
+export const debianYaml = { 'python3-yaml': '/usr/lib/python3/dist-packages/yaml/__init__.py' }
+
 /** Debian starts the services of what it installs, unless this program ends with 101. */
 function withoutServices(install: () => void): void {
   const policy = '/usr/sbin/policy-rc.d'
