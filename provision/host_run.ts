@@ -85,7 +85,7 @@ export async function installHost(
     for (const task of after) await doTask(task, wishes.check, hands, result)
     if (!wishes.check) await forgetRemoved(plan, hands)
     if (wishes.check && result.changed > 0) result.status = 'pending'
-    if (!wishes.firstRun && !plan.facts.hasRun) result.skipped++
+    if (!wishes.firstRun && hasJobs(host.site) && !plan.facts.hasRun) result.skipped++
   })
 }
 
@@ -226,13 +226,19 @@ function withSecretsKept(layout: Layout, facts: Facts, site: Site, forget: boole
   const { secrets } = site
   const lost = facts.secrets.filter(name => !Object.hasOwn(secrets, name))
   if (forget || lost.length === 0) return layout
-  if (Object.keys(secrets).length > 0) {
+  if (Object.keys(secrets).length > 0 || needsSecrets(layout, facts, site)) {
     throw new UserError(`it has secrets that are not given now: ${lost.join(', ')}`, {
       hint: 'Give all of them (the inventory\'s "secrets", or the environment), none to keep what is there, or --forget-secrets.',
     })
   }
   const services = layout.services.map(service => ({ ...service, files: kept(service.files) }))
   return { ...layout, files: kept(layout.files), services: withSecretFiles(services, facts, site) }
+}
+
+/** Alertmanager is new there; what the jobs have of it cannot be read back. */
+function needsSecrets({ services }: Layout, { paths }: Facts, site: Site): boolean {
+  const config = alertmanagerFile(site)
+  return !paths.has(config) && services.some(({ files }) => files.some(({ path }) => path === config))
 }
 
 function kept(files: File[]): File[] {

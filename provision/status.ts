@@ -6,12 +6,13 @@ import type { HostResult, Tell } from './events.ts'
 import { type Host, lookAt, withHost } from './host_run.ts'
 import { quote } from './quote.ts'
 import type { Site } from './site.ts'
+import { hasJobs } from './tasks.ts'
 
 /** What runs on a host. */
 export type Status = {
   release: string | undefined
-  /** The release that this project is. */
-  wanted: string
+  /** The release that this project is; undefined: the host has no jobs. */
+  wanted: string | undefined
   /** What an install would change. */
   drift: string[]
   /** The last run of each job; undefined: there is no history that can be read. */
@@ -43,7 +44,7 @@ export function statusOfHost(
     const history = await historyOf(host.site, channel, signal)
     found.set(host.name, {
       release: facts.current,
-      wanted: release.id,
+      wanted: hasJobs(host.site) ? release.id : undefined,
       drift: changes.map(describeChange),
       ...history,
     })
@@ -88,7 +89,7 @@ export function showTable(
     const seen = found.get(host)
     if (seen === undefined) return [host, status]
     const { release = 'none', wanted, drift, jobs, health } = seen
-    const running = release === wanted ? release : `${release} (here: ${wanted})`
+    const running = wanted === undefined ? '–' : release === wanted ? release : `${release} (here: ${wanted})`
     const job = (name: string) => {
       const run = jobs?.find(entry => entry.job === name)
       return run === undefined
@@ -100,7 +101,7 @@ export function showTable(
       running,
       drift.length === 0 ? 'none' : `${drift.length} differ`,
       ...jobsShown.map(job),
-      wordFor(health),
+      wanted === undefined ? '–' : wordFor(health),
     ]
   })
   const header = ['HOST', 'RELEASE', 'DRIFT', ...jobsShown.map(name => name.toUpperCase()), 'HEALTH']

@@ -81,7 +81,8 @@ await t.test('A host watches another', { skip: skipWithoutHosts() }, async group
   await group.test('both are set up, and nobody else can reach what was started', async test => {
     const ended = await install()
     expectStatus(test, ended, 0)
-    test.match(recapOf(ended, 'mon-1'), { failed: 0 })
+    test.match(recapOf(ended, 'mon-1'), { failed: 0, skipped: 0 })
+    test.match((await run('status')).stdout, /^mon-1 +– +none +– +– +– +– +–$/m)
     test.same(await listening(watched), [`${watched.address}:9100`])
     test.same(await listening(watcher), ['127.0.0.1:9090', '127.0.0.1:9093'])
     test.notOk(existsSync(join(watcher.root, '/etc/cron.d/crypto-futures-agent')), 'it has no jobs')
@@ -191,6 +192,18 @@ await t.test('A host watches another', { skip: skipWithoutHosts() }, async group
     test.notMatch(readFileSync(join(watcher.root, folder, 'prometheus.yml'), 'utf8'), /md-1/)
     test.match(recapOf(await install(), 'md-1'), { changed: 0 })
   })
+
+  await group.test(
+    'an Alertmanager that is new on a host is not left without secrets that the jobs have',
+    async test => {
+      roles = ['jobs', 'monitoring']
+      const ended = await run('install', ['--no-run', '--check', '--limit', 'md-1'])
+      expectStatus(test, ended, 1)
+      test.match(ended.stderr, /it has secrets that are not given now: CANDLEKEEP_/)
+      expectStatus(test, await install(['--check', '--limit', 'md-1']), 2)
+      roles = ['jobs']
+    },
+  )
 
   await group.test('nothing of it stays', async test => {
     expectStatus(test, await run('uninstall', ['--purge', '--yes', '--limit', 'mon-1']), 0)
