@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import sheet from '../conf/S2_1_CHEAT_SHEET.json' with { type: 'json' }
 import { grafanaDashboard } from '../provision/dashboard.ts'
+import { jobsOf } from '../provision/schedule.ts'
 import { checkConfig } from '../scripts/job/config.ts'
 import { alertsFor, channelEnvironment } from './support/alerts/here.ts'
 import { startServices } from './support/alerts/services.ts'
@@ -242,8 +243,9 @@ async function watchedHost(test: Test) {
     ],
     { listen: prometheus, path: '/-/ready' },
   )
-  for (const command of ['daily_candle_sync', 'backup', 'restore_drill', 'health_check'])
-    expectStatus(test, await run(command), 0)
+  // all that cron starts: what has never run is an alert
+  for (const job of jobsOf(checkConfig(structuredClone(sheet), 'the cheat sheet')))
+    expectStatus(test, await run(job.command, job.arguments), 0)
   /** Waits until a query has an answer. */
   const until = async (expr: string) => {
     const end = Date.now() + 30_000
