@@ -174,25 +174,24 @@ function waits(seconds: number[]): string {
 /** From the rules themselves: alerts, their severities, and what they say. */
 function alerts(_: CheatSheet, rules: string): string {
   const found = rules.matchAll(
-    /- alert: (\w+)[^]*?severity: (\w+)[^]*?summary: ["']([^\n]*)["']\n[^]*?runbook_url: \S+\/(\w+\.md)/g,
+    /- alert: (\w+)[^]*?severity: (\w+)(?:\n +name: (\w+))?[^]*?summary: ["']([^\n]*)["']\n[^]*?runbook_url: \S+\/(\w+\.md)/g,
   )
   const rows = new Map(
-    Array.from(found, ([, alert = '', severity = '', summary = '', page = '']) => [
+    Array.from(found, ([, alert = '', severity = '', job, summary = '', page = '']) => [
       alert,
-      [`[${alert}](runbooks/${page})`, severity, words(summary)],
+      [`[${alert}](runbooks/${page})`, severity, words(summary, job)],
     ]),
   )
   return table(['alert', 'severity', 'says'], [...rows.values()])
 }
 
 /** Templates of Prometheus as a reader may take them. */
-function words(summary: string): string {
-  return summary
-    .replaceAll(/\{\{ \$labels\.(\w+) \}\}/g, (_, name: string) =>
-      name === 'instance' ? 'the host' : `this ${name}`,
-    )
+function words(summary: string, job: string | undefined): string {
+  const general = job === undefined ? summary : summary.replace(job, 'a job')
+  const text = general
+    .replaceAll(/\{\{ \$labels\.(\w+) \}\}/g, (_, name: string) => (name === 'instance' ? 'the host' : '…'))
     .replaceAll(/\{\{ \$value[^}]*\}\}/g, '…')
-    .replace(/^the host/, 'The host')
+  return text.charAt(0).toUpperCase() + text.slice(1)
 }
 
 function routes({ alerts: { routes: to } }: CheatSheet): string {

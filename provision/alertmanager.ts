@@ -3,6 +3,7 @@ import type { CheatSheet } from '../scripts/job/config_types.ts'
 import { UserError } from '../scripts/job/errors.ts'
 import { exitStatus } from '../scripts/job/exit_status.ts'
 import { type SmtpServer, smtpServer } from '../scripts/job/smtp_server.ts'
+import { shortDigest } from './release/digest.ts'
 import { render } from './render.ts'
 
 const severities = [
@@ -24,9 +25,36 @@ export type AlertmanagerConfig = { text: string; secrets: SecretFile[] }
  * not given is left out, as the jobs do. `folder`: where its secrets are to be; `hello`: its host's name, for SMTP.
  */
 export function alertmanagerConfig(
+  sheet: CheatSheet,
+  given: Record<string, string>,
+  place: Place,
+): AlertmanagerConfig {
+  return configOf(sheet, given, place, alertmanagerShape(sheet, Object.keys(given), place))
+}
+
+/**
+ * A digest of all that Alertmanager's configuration says but for the secrets themselves, where those of these names are
+ * given: by it an installer that is given none knows whether the one on a host is as it should be.
+ */
+export function alertmanagerShape(sheet: CheatSheet, names: string[], place: Place): string {
+  const { slack, email, pagerduty, heartbeat } = sheet.alerts
+  const standIns = {
+    [slack.webhook_env]: 'https://slack.invalid/secret',
+    [pagerduty.routing_key_env]: 'secret',
+    [email.smtp_env]: 'smtp://user:secret@mail.invalid:587',
+    [heartbeat.watchdog_url_env]: 'https://heartbeat.invalid/secret',
+  }
+  const given = Object.fromEntries(Object.entries(standIns).filter(([name]) => names.includes(name)))
+  return shortDigest([configOf(sheet, given, place, '').text], 16)
+}
+
+type Place = { managed: string; folder: string; hello: string }
+
+function configOf(
   { alerts, monitoring }: CheatSheet,
   given: Record<string, string>,
-  { managed, folder, hello }: { managed: string; folder: string; hello: string },
+  { managed, folder, hello }: Place,
+  madeFrom: string,
 ): AlertmanagerConfig {
   const { heartbeat, slack, email, pagerduty, routes } = alerts
   const names = [slack.webhook_env, pagerduty.routing_key_env, email.smtp_env, heartbeat.watchdog_url_env]
@@ -52,6 +80,7 @@ export function alertmanagerConfig(
   const text = render('monitoring/alertmanager', {
     managed,
     hello,
+    made_from: madeFrom,
     // by this line an installer that is given no secrets knows which ones are there
     secrets: names.filter(name => Object.hasOwn(given, name)).join(' '),
     smtp:
@@ -60,6 +89,7 @@ export function alertmanagerConfig(
         : {
             smarthost: `${smtp.host.includes(':') ? `[${smtp.host}]` : smtp.host}:${smtp.port}`,
             from: email.from ?? email.to[0],
+            starttls: smtp.secure ? 'false' : 'true',
             user: smtp.credentials?.user ?? false,
             password_file: fileOf('smtp_password'),
           },

@@ -22,15 +22,17 @@ export function installPackages(names: string[], waitSeconds: number, held: read
  * Tells apt not to start some services (Debian's invoke-rc.d and deb-systemd-invoke ask this program), as long as this
  * shell lives: one that was killed leaves nothing that counts. A program of somebody else's stays.
  */
-function holdBack(names: string[]): string {
+export function holdBack(names: string[], policy = '/usr/sbin/policy-rc.d'): string {
+  // invoke-rc.d asks by the name of an init script, deb-systemd-invoke by that of a unit
+  const asked = names.flatMap(name => [name, `${name}.service`])
   return [
-    'policy=/usr/sbin/policy-rc.d',
+    `policy=${quote(policy)}`,
     'if [ ! -e "$policy" ] || grep -q "for candlekeep" "$policy"; then',
     '  made=$policy',
     '  {',
     "    echo '#!/bin/sh'",
     "    echo '# for candlekeep, while it installs'",
-    `    echo 'case "$1" in ${names.join('|')}) [ ! -d "/proc/'$$'" ] || exit 101 ;; esac'`,
+    `    echo 'case "$1" in ${asked.join('|')}) [ ! -d "/proc/'$$'" ] || exit 101 ;; esac'`,
     "    echo 'exit 0'",
     '  } >"$policy.new"',
     '  chmod 755 "$policy.new"',

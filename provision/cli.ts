@@ -220,7 +220,9 @@ function watches({ site }: Host): boolean {
 /** Prometheus asks all hosts of the inventory, whichever of them are set up now. */
 function withAllTargets(chosen: Host[], everyHost: () => Host[]): Host[] {
   if (!chosen.some(watches)) return chosen
-  const targets = everyHost().flatMap(({ site }) => site.targets)
+  const known = everyHost()
+  const others = chosen.filter(host => !known.some(({ name }) => name === host.name))
+  const targets = [...known, ...others].flatMap(({ site }) => site.targets)
   for (const { name } of chosen.filter(watches)) requireReachable(name, targets)
   return chosen.map(host => (watches(host) ? { ...host, site: { ...host.site, targets } } : host))
 }

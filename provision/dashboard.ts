@@ -92,6 +92,8 @@ const whichHosts = {
   sort: 1,
   hide: 0,
   includeAll: true,
+  // also of hosts that have written no metrics yet, and of Alertmanager itself
+  allValue: '.*',
   multi: true,
 }
 

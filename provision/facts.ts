@@ -38,6 +38,8 @@ export type Facts = {
   mounted: Set<string>
   /** Names of the secrets that it has. */
   secrets: string[]
+  /** What Alertmanager's configuration says of itself (`alertmanagerShape`); '' where there is none. */
+  alertmanagerMadeFrom: string
   /** Of the services that were asked for: whether each runs, and with what it was started last (`service.ts`). */
   services: Map<string, { isRunning: boolean; startedWith: string }>
   /** Of the files that were asked for, those that a run which failed has prepared and left. */
@@ -59,6 +61,11 @@ function list(values: string[]): string {
   return values.map(value => quote(value)).join(' ')
 }
 
+/** Paths of what was put on a host, line by line: none of them has a quote in it (`site_of.ts`). */
+function recorded(install: string): string {
+  return `sed -n 's/^ *"path": "\\(.*\\)",$/\\1/p' ${install}/manifest.json 2>/dev/null |`
+}
+
 /** sh text that prints what `readFacts` reads. It changes nothing, and ends with 0 whatever there is. */
 export function factsScript({ site, paths, files, packages, mounts, services }: Question): string {
   const install = quote(site.install)
@@ -77,9 +84,8 @@ export function factsScript({ site, paths, files, packages, mounts, services }: 
     `getent passwd ${quote(site.user)} ${quiet}`,
     'echo "=== paths"',
     `stat -c "%F|%a|%U|%G|%n" -- ${list([...new Set(paths.flatMap(path => [...ancestorsOf(path), path]))])} ${quiet}`,
-    // what was put there and may be wanted no longer; such a path has no quotes (site_of.ts)
-    `sed -n 's/^ *"path": "\\(.*\\)",$/\\1/p' ${install}/manifest.json ${quiet} |`,
-    `  while IFS= read -r path; do stat -c "%F|%a|%U|%G|%n" -- "$path" ${quiet}; done`,
+    // what was put there and may be wanted no longer
+    `${recorded(install)} while IFS= read -r path; do stat -c "%F|%a|%U|%G|%n" -- "$path" ${quiet}; done`,
     'echo "=== digests"',
     `sha256sum -- ${list(files)} ${quiet}`,
     'echo "=== releases"',
@@ -97,10 +103,13 @@ export function factsScript({ site, paths, files, packages, mounts, services }: 
     'echo "=== secrets"',
     `sed -n "s/^\\([A-Za-z_][A-Za-z0-9_]*\\)=.*/\\1/p" ${quote(`${site.etc}/environment`)} ${quiet}`,
     `sed -n 's/^# secrets: //p' ${quote(alertmanagerFile(site))} ${quiet} | tr ' ' '\n'`,
+    'echo "=== made_from"',
+    `sed -n 's/^# made from: //p' ${quote(alertmanagerFile(site))} ${quiet}`,
     'echo "=== services"',
     ...services.map(name => serviceFacts(site, name)),
     'echo "=== prepared"',
     `for path in ${list(files)}; do [ ! -e "$path.dpkg-new" ] || echo "$path"; done`,
+    `${recorded(install)} while IFS= read -r path; do [ ! -e "$path.dpkg-new" ] || echo "$path"; done`,
     'echo "=== manifest"',
     `cat ${install}/manifest.json ${quiet}`,
     'exit 0',
@@ -143,13 +152,14 @@ export function readFacts(text: string): Facts {
     hasRun: of('first_run').length > 0,
     mounted: new Set(of('mounted')),
     secrets: [...new Set(of('secrets'))],
+    alertmanagerMadeFrom: of('made_from')[0] ?? '',
     services: new Map(
       of('services').map(line => {
         const [name = '', isRunning = '', startedWith = ''] = line.split(' ')
         return [name, { isRunning: isRunning === 'yes', startedWith }]
       }),
     ),
-    prepared: of('prepared'),
+    prepared: [...new Set(of('prepared'))],
   }
 }
 

@@ -10,8 +10,9 @@ import { type Channel, openChannel } from './channel.ts'
 import { diffOf } from './diff.ts'
 import type { HostResult, Tell } from './events.ts'
 import { type Facts, factsScript, readFacts } from './facts.ts'
+import { managed } from './files.ts'
 import { type HostManifest, manifestWith, readHostManifest, renderHostManifest } from './manifest.ts'
-import { alertmanagerFile, alertmanagerSecrets } from './monitoring.ts'
+import { alertmanagerFile, alertmanagerSecrets, isAsItShouldBe } from './monitoring.ts'
 import { doubtsAbout, preflight, requireOwner, requireOwnServices, requireRoom } from './preflight.ts'
 import { quote } from './quote.ts'
 import { currentRelease, type Release } from './release/release.ts'
@@ -52,6 +53,8 @@ export type Plan = {
   release: Release
   tasks: Task[]
   planned: PlannedTask[]
+  /** What has to change and cannot without secrets that are not given. */
+  left: string | undefined
 }
 
 /** Sets one host up, or looks at it. Never throws: what went wrong is told, and stands in the result. */
@@ -84,6 +87,10 @@ export async function installHost(
     }
     for (const task of after) await doTask(task, wishes.check, hands, result)
     if (!wishes.check) await forgetRemoved(plan, hands)
+    if (!wishes.check && plan.left !== undefined)
+      throw new UserError(`all is done but for this: ${plan.left}`, {
+        hint: 'Give the secrets again: the inventory\'s "secrets", or the environment.',
+      })
     if (wishes.check && result.changed > 0) result.status = 'pending'
     if (!wishes.firstRun && hasJobs(host.site) && !plan.facts.hasRun) result.skipped++
   })
@@ -189,6 +196,8 @@ export async function lookAt(
       hint: 'It says what was there before candlekeep came. Bring it back from a copy, or move it away to begin anew.',
     })
   requireOwnServices(facts, manifest, layout)
+  const left = leftWithoutSecrets(layout, facts, site, wishes.forgetSecrets)
+  if (left !== undefined) tell({ event: 'doubt', host: name, text: left })
   const tasks = [
     ...tasksFor(site, withSecretsKept(layout, facts, site, wishes.forgetSecrets), {
       release,
@@ -197,7 +206,7 @@ export async function lookAt(
     }),
     ...(wishes.firstRun && hasJobs(site) ? [firstRunOf(site)] : []),
   ]
-  return { facts, manifest, release, tasks, planned: planTasks(tasks, facts, manifest) }
+  return { facts, manifest, release, tasks, planned: planTasks(tasks, facts, manifest), left }
 }
 
 export async function factsOf(
@@ -233,6 +242,21 @@ function withSecretsKept(layout: Layout, facts: Facts, site: Site, forget: boole
   }
   const services = layout.services.map(service => ({ ...service, files: kept(service.files) }))
   return { ...layout, files: kept(layout.files), services: withSecretFiles(services, facts, site) }
+}
+
+/** Alertmanager's configuration is kept where no secrets are given, and so are old routes in it. */
+function leftWithoutSecrets(
+  layout: Layout,
+  { secrets, paths, alertmanagerMadeFrom }: Facts,
+  site: Site,
+  forget: boolean,
+): string | undefined {
+  const file = alertmanagerFile(site)
+  const isKept = !forget && secrets.length > 0 && Object.keys(site.secrets).length === 0
+  if (!isKept || !paths.has(file) || !allFiles(layout).some(({ path }) => path === file)) return undefined
+  return isAsItShouldBe(site, managed, secrets, alertmanagerMadeFrom)
+    ? undefined
+    : `${file} is to change, which takes the secrets that are not given`
 }
 
 /** Alertmanager is new there; what the jobs have of it cannot be read back. */

@@ -3,7 +3,7 @@ import type { CheatSheet } from '../scripts/job/config_types.ts'
 import { UserError } from '../scripts/job/errors.ts'
 import { exitStatus } from '../scripts/job/exit_status.ts'
 import { alertingRules } from './alerting_rules.ts'
-import { alertmanagerConfig, secretFiles } from './alertmanager.ts'
+import { alertmanagerConfig, alertmanagerShape, secretFiles } from './alertmanager.ts'
 import { parseListen } from './listen.ts'
 import { render } from './render.ts'
 import type { HostFile, Service, Site } from './site.ts'
@@ -93,14 +93,9 @@ function prometheus(site: Site, managed: string): Service {
 
 function alertmanager(site: Site, managed: string): Service {
   const { alertmanager_listen } = site.sheet.monitoring
-  const folder = monitoringFolder(site)
   const name = 'prometheus-alertmanager'
   const config = alertmanagerFile(site)
-  const { text, secrets } = alertmanagerConfig(site.sheet, site.secrets, {
-    managed,
-    folder: join(folder, 'secrets'),
-    hello: site.name,
-  })
+  const { text, secrets } = alertmanagerConfig(site.sheet, site.secrets, placeOf(site, managed))
   return {
     name,
     listen: alertmanager_listen,
@@ -118,12 +113,27 @@ function alertmanager(site: Site, managed: string): Service {
   }
 }
 
+/** Whether Alertmanager's configuration on a host is what it should be, where secrets of these names are there. */
+export function isAsItShouldBe(site: Site, managed: string, names: string[], madeFrom: string): boolean {
+  return madeFrom === alertmanagerShape(site.sheet, names, placeOf(site, managed))
+}
+
+function placeOf(site: Site, managed: string) {
+  return {
+    managed,
+    folder: join(monitoringFolder(site), 'secrets'),
+    // a host that is named by its address is called USER@HOST
+    hello: site.name.replace(/^.*@/, ''),
+  }
+}
+
 /** Prometheus' configuration for a host that asks all others. */
 function prometheusConfig({ sheet, targets }: Site, managed: string): string {
   const { scrape_seconds, prometheus_listen, alertmanager_listen } = sheet.monitoring
   const jobs = [
     { name: 'candlekeep', targets: targets.filter(({ hasJobs }) => hasJobs) },
-    { name: 'node', targets: targets.filter(({ hasJobs }) => !hasJobs) },
+    // hosts without jobs: what is asked of metrics of jobs is not asked of them
+    { name: 'candlekeep_node', targets: targets.filter(({ hasJobs }) => !hasJobs) },
     { name: 'prometheus', targets: [{ instance: prometheus_listen, address: prometheus_listen }] },
     { name: 'alertmanager', targets: [{ instance: alertmanager_listen, address: alertmanager_listen }] },
   ]

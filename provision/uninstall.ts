@@ -139,7 +139,8 @@ function removalsFor(site: Site, manifest: HostManifest, purge: boolean): Remova
             isData === true || (kind === 'directory' && leadsTo(path, data)) || path === install,
         ),
       }
-  const stays = left.entries.length > 0 && !purge && (data.length > 0 || manifest.user !== null)
+  const remembered = data.length > 0 || manifest.user !== null || manifest.packages.length > 0
+  const stays = !purge && remembered
   removals.push({
     task: 'releases',
     what: [install],

@@ -203,6 +203,7 @@ function makeFolder(sheet: Sheet, urls: { exchange: string; s3: string }): strin
 
 /** The next demo takes the rest away. */
 function leaveThePage(): void {
+  if (!existsSync(folder)) return
   for (const path of readdirSync(folder).map(name => join(folder, name)))
     if (path !== page && path !== marker) rmSync(path, { recursive: true })
 }

@@ -52,8 +52,8 @@ await job(
     if (history.lost && existsSync(join(config.paths.state, 'ops.db')))
       throw new UserError('the history cannot be read: there is nothing to judge by')
     const result = audit(facts, rulesOf(config), wishes.asked, clock.now())
-    // a host that is new has nothing to tell people of the month before it came
-    if (unlessKept && result.covered.to <= result.covered.from)
+    // nothing to keep, least of all in the place of what was kept while the history knew of that month
+    if (month !== undefined && result.covered.to <= result.covered.from)
       return nothingToDo(`the history begins after ${month}`)
     const page = html === undefined && month === undefined ? undefined : await pageOf(result, facts, run)
     if (markdown !== undefined) writeDocument(markdown, renderMarkdown(result, hostname()))

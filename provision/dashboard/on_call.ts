@@ -438,7 +438,8 @@ export function jobs(due: ReturnType<typeof overdueJobs>): Row {
             none: 'never',
             queries: [
               { expr: `max by (instance, name) (time() - ${chosen(lastRun)})` },
-              { expr: `max by (instance, name) (${chosen('job_last_exit_status')})` },
+              // a health check ends with the statuses of monitoring plugins, and is shown above
+              { expr: `max by (instance, name) (${chosen('job_last_exit_status', 'name!="health_check"')})` },
               { expr: `max by (instance, name) (${shares.join(' or ')})` },
             ],
             columns: [

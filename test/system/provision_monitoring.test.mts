@@ -26,11 +26,12 @@ await t.test('A host watches another', { skip: skipWithoutHosts() }, async group
   for (const host of hosts) host.openNetwork()
   let roles = ['jobs', 'metrics']
   let scrape_seconds = 1
+  let mailTo = 'ops@mail.example'
   const { run } = await provisioning(group, hosts, [], {
     varsOf: name => ({
       provision: { roles: name === 'md-1' ? roles : ['monitoring'] },
       monitoring: { exporter_listen: `${watched.address}:9100`, scrape_seconds },
-      alerts: { email: { to: ['ops@mail.example'] } },
+      alerts: { email: { to: [mailTo] } },
     }),
   })
   const install = (args: string[] = []) => run('install', ['--no-run', ...args], { env: secrets })
@@ -75,6 +76,8 @@ await t.test('A host watches another', { skip: skipWithoutHosts() }, async group
   for (const host of hosts) {
     await host.run(`DEBIAN_FRONTEND=noninteractive apt-get -q -y purge ${daemons.join(' ')} 2>&1`)
     await giveRepository(group, host, [...daemons])
+    // where this is not there, apt would start what it installs
+    await host.run('rm -f /usr/sbin/policy-rc.d')
   }
   const bare = watcher.snapshot()
 
@@ -86,7 +89,7 @@ await t.test('A host watches another', { skip: skipWithoutHosts() }, async group
     test.same(await listening(watched), [`${watched.address}:9100`])
     test.same(await listening(watcher), ['127.0.0.1:9090', '127.0.0.1:9093'])
     test.notOk(existsSync(join(watcher.root, '/etc/cron.d/crypto-futures-agent')), 'it has no jobs')
-    test.notOk(existsSync(join(watcher.root, '/usr/sbin/policy-rc.d.new')))
+    for (const host of hosts) test.notOk(existsSync(join(host.root, '/usr/sbin/policy-rc.d')))
   })
 
   await group.test('what a job of the one writes is known to the other', async test => {
@@ -131,6 +134,26 @@ await t.test('A host watches another', { skip: skipWithoutHosts() }, async group
     }
     test.match(readFileSync(join(watcher.root, folder, 'alertmanager.yml'), 'utf8'), /slack_webhook_url/)
   })
+
+  await group.test(
+    'what Alertmanager should say is not left undone without a word, where that takes secrets',
+    async test => {
+      mailTo = 'boss@mail.example'
+      const config = join(watcher.root, folder, 'alertmanager.yml')
+      const before = readFileSync(config, 'utf8')
+      const said = /alertmanager\.yml is to change, which takes the secrets/
+      test.match((await run('install', ['--no-run', '--check'])).stderr, said)
+      const ended = await run('install', ['--no-run'])
+      expectStatus(test, ended, 1)
+      test.match(ended.stderr, said)
+      test.equal(readFileSync(config, 'utf8'), before)
+      expectStatus(test, await install(), 0)
+      test.match(readFileSync(config, 'utf8'), 'to: "boss@mail.example"')
+      const without = await run('install', ['--no-run'])
+      expectStatus(test, without, 0)
+      test.match(recapOf(without, 'mon-1'), { changed: 0 })
+    },
+  )
 
   await group.test(
     'what was changed by hand is named and mended, and a daemon that ended is started',
@@ -204,6 +227,28 @@ await t.test('A host watches another', { skip: skipWithoutHosts() }, async group
       roles = ['jobs']
     },
   )
+
+  await group.test('a port that is taken is told of, and not taken for ours', async test => {
+    await watcher.run('service prometheus stop')
+    const other = watcher.run(
+      'exec timeout 60 perl -MIO::Socket::INET -e \'my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => 9090, Listen => 1, ReuseAddr => 1) or die; sleep 60\'',
+    )
+    const over = test.rejects(other, 'the other program is ended here')
+    while (!(await listening(watcher)).includes('127.0.0.1:9090')) await delay(50)
+    const ended = await install(['--limit', 'mon-1'])
+    expectStatus(test, ended, 1)
+    test.match(ended.stderr, /another program listens on the port of 127\.0\.0\.1:9090/)
+    await watcher.run('kill $(pidof perl)')
+    await over
+    expectStatus(test, await install(['--limit', 'mon-1']), 0)
+  })
+
+  await group.test('without --purge the packages stay ours, so that it can be set up again', async test => {
+    expectStatus(test, await run('uninstall', ['--limit', 'mon-1']), 0)
+    test.same(await listening(watcher), [])
+    expectStatus(test, await install(['--limit', 'mon-1']), 0)
+    test.same(await listening(watcher), ['127.0.0.1:9090', '127.0.0.1:9093'])
+  })
 
   await group.test('nothing of it stays', async test => {
     expectStatus(test, await run('uninstall', ['--purge', '--yes', '--limit', 'mon-1']), 0)
