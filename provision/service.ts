@@ -70,6 +70,8 @@ export function startService(
     'done',
     // and not another one that came first
     `${isRunning(service)} || { echo ${quote(`${name} has ended again`)}; ${logOf(name)}; exit 1; }`,
+    // what follows has a trap of its own
+    'rm -f -- "$log"',
     `mkdir -p -m 0755 -- ${quote(`${site.install}/services`)}`,
     ...writeBeside(stamp, '0644'),
     giveName(stamp),
