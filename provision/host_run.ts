@@ -10,27 +10,18 @@ import { type Channel, openChannel } from './channel.ts'
 import { diffOf } from './diff.ts'
 import type { HostResult, Tell } from './events.ts'
 import { type Facts, factsScript, readFacts } from './facts.ts'
-import { managed } from './files.ts'
+import { withSecretsKept } from './kept_secrets.ts'
 import { type HostManifest, manifestWith, readHostManifest, renderHostManifest } from './manifest.ts'
-import { alertmanagerFile, alertmanagerSecrets, isAsItShouldBe } from './monitoring.ts'
+import { alertmanagerSecrets } from './monitoring.ts'
 import { doubtsAbout, preflight, requireOwner, requireOwnServices, requireRoom } from './preflight.ts'
 import { quote } from './quote.ts'
 import { currentRelease, type Release } from './release/release.ts'
-import type { File, Resource, Task } from './resource.ts'
+import type { Resource, Task } from './resource.ts'
 import type { Site } from './site.ts'
 import type { Under } from './site_of.ts'
 import { Unreachable } from './ssh_errors.ts'
 import { forgetPrepared, recordStep } from './steps.ts'
-import {
-  allFiles,
-  firstRunOf,
-  hasJobs,
-  type Layout,
-  layoutOf,
-  ownedFile,
-  packagesOf,
-  tasksFor,
-} from './tasks.ts'
+import { allFiles, firstRunOf, hasJobs, type Layout, layoutOf, packagesOf, tasksFor } from './tasks.ts'
 
 /** A host to work on. */
 export type Host = { name: string; address: Address | undefined; site: Site; under: Under }
@@ -196,14 +187,10 @@ export async function lookAt(
       hint: 'It says what was there before candlekeep came. Bring it back from a copy, or move it away to begin anew.',
     })
   requireOwnServices(facts, manifest, layout)
-  const left = leftWithoutSecrets(layout, facts, site, wishes.forgetSecrets)
+  const { layout: wanted, left } = withSecretsKept(layout, facts, site, wishes.forgetSecrets)
   if (left !== undefined) tell({ event: 'doubt', host: name, text: left })
   const tasks = [
-    ...tasksFor(site, withSecretsKept(layout, facts, site, wishes.forgetSecrets), {
-      release,
-      underRoot,
-      mounted: facts.mounted,
-    }),
+    ...tasksFor(site, wanted, { release, underRoot, mounted: facts.mounted }),
     ...(wishes.firstRun && hasJobs(site) ? [firstRunOf(site)] : []),
   ]
   return { facts, manifest, release, tasks, planned: planTasks(tasks, facts, manifest), left }
@@ -228,56 +215,6 @@ export async function factsOf(
   const reply = await channel.ask({ script, signal })
   if (reply.status !== 0) throw failed('it could not be looked at', reply)
   return readFacts(reply.output)
-}
-
-/** Secrets that are on a host and are not given this time are never lost by oversight. */
-function withSecretsKept(layout: Layout, facts: Facts, site: Site, forget: boolean): Layout {
-  const { secrets } = site
-  const lost = facts.secrets.filter(name => !Object.hasOwn(secrets, name))
-  if (forget || lost.length === 0) return layout
-  if (Object.keys(secrets).length > 0 || needsSecrets(layout, facts, site)) {
-    throw new UserError(`it has secrets that are not given now: ${lost.join(', ')}`, {
-      hint: 'Give all of them (the inventory\'s "secrets", or the environment), none to keep what is there, or --forget-secrets.',
-    })
-  }
-  const services = layout.services.map(service => ({ ...service, files: kept(service.files) }))
-  return { ...layout, files: kept(layout.files), services: withSecretFiles(services, facts, site) }
-}
-
-/** Alertmanager's configuration is kept where no secrets are given, and so are old routes in it. */
-function leftWithoutSecrets(
-  layout: Layout,
-  { secrets, paths, alertmanagerMadeFrom }: Facts,
-  site: Site,
-  forget: boolean,
-): string | undefined {
-  const file = alertmanagerFile(site)
-  const isKept = !forget && secrets.length > 0 && Object.keys(site.secrets).length === 0
-  if (!isKept || !paths.has(file) || !allFiles(layout).some(({ path }) => path === file)) return undefined
-  return isAsItShouldBe(site, managed, secrets, alertmanagerMadeFrom)
-    ? undefined
-    : `${file} is to change, which takes the secrets that are not given`
-}
-
-/** Alertmanager is new there; what the jobs have of it cannot be read back. */
-function needsSecrets({ services }: Layout, { paths }: Facts, site: Site): boolean {
-  const config = alertmanagerFile(site)
-  return !paths.has(config) && services.some(({ files }) => files.some(({ path }) => path === config))
-}
-
-function kept(files: File[]): File[] {
-  return files.map(file => (file.secret === true ? { ...file, keep: true as const } : file))
-}
-
-/** What Alertmanager's configuration, which stays as it is, names. */
-function withSecretFiles(services: Layout['services'], { paths }: Facts, site: Site): Layout['services'] {
-  const there = alertmanagerSecrets(site)
-    .filter(({ path }) => paths.has(path))
-    .map(file => ({ ...ownedFile(site, file, false), keep: true as const }))
-  return services.map(service => {
-    const isAlertmanager = service.files.some(({ path }) => path === alertmanagerFile(site))
-    return isAlertmanager ? { ...service, files: [...there, ...service.files] } : service
-  })
 }
 
 async function showDiffs(
